@@ -1,0 +1,132 @@
+package pipeline
+
+import (
+	"context"
+	"time"
+
+	"github.com/atsync/atsync/schemas"
+)
+
+// Sink is one tenant's warehouse. Methods may be called concurrently; loads of different tables may
+// run side by side, but a table has at most one load at a time.
+// Errors are *Error of ClassSink unless said otherwise.
+type Sink interface {
+	// Stream returns what is stored of an entity: where its reads stand and how its table looks.
+	// For an entity that was never loaded it is the zero StreamState.
+	Stream(ctx context.Context, entity string) (StreamState, error)
+
+	// Begin opens a load. The table is created or evolved (columns added, types widened, never dropped)
+	// by the load's commit, not before.
+	Begin(ctx context.Context, spec LoadSpec) (Load, error)
+
+	// Changed returns the ids of a table's rows written or tombstoned by loads after the given one,
+	// ascending, and the newest load that touched the table. An unknown table has none.
+	Changed(ctx context.Context, table string, after int64) (ids []int64, newest int64, err error)
+
+	// SaveMetadata keeps an entity's live metadata for later runs and brings the table picklists up to
+	// date with it. It reports how many picklist rows are new or changed.
+	SaveMetadata(ctx context.Context, entity string, m *schemas.Metadata, at time.Time) (changed int64, err error)
+
+	// BeginRun records a run's start and returns its id; EndRun records its outcome.
+	BeginRun(ctx context.Context, run Run) (id int64, err error)
+	EndRun(ctx context.Context, run Run) error
+
+	// Hold returns the tenant's auth hold, or nil. SetHold places or (with nil) lifts it.
+	Hold(ctx context.Context) (*Hold, error)
+	SetHold(ctx context.Context, hold *Hold) error
+
+	Close() error
+}
+
+// Publisher makes what a Sink holds readable for others.
+type Publisher interface {
+	// Publish brings the publication up to the newest committed load. Readers see the old or the new
+	// version, whole. It is safe to repeat and to kill.
+	Publish(ctx context.Context) (Publication, error)
+	// Stale reports whether the publication is missing.
+	Missing() bool
+}
+
+// Publication describes one published version.
+type Publication struct {
+	Path    string        `json:"path"`
+	Bytes   int64         `json:"bytes"`
+	Seconds float64       `json:"seconds"`
+	Took    time.Duration `json:"-"`
+}
+
+// StreamState is what a sink knows of one entity.
+type StreamState struct {
+	Checkpoint Checkpoint
+	Columns    []schemas.Column // of the table as it stands, in order; nil: no table yet
+	Metadata   *schemas.Metadata
+	MetadataAt time.Time // when Metadata was read; our clock
+	LiveRows   int64     // not tombstoned
+	MaxID      *int64    // greatest id in the table, tombstones included
+}
+
+// Checkpoint says how far an entity has been read. It is written by the commit that stores the rows it
+// speaks of. All times are the server's clock, UTC.
+type Checkpoint struct {
+	CompleteThrough time.Time `json:"complete_through,omitzero"` // every change up to here is in
+	FullAt          time.Time `json:"full_at,omitzero"`          // start of the last complete whole read
+	RereadAt        time.Time `json:"reread_at,omitzero"`        // start of the last read of the recent window (append)
+	ParentLoad      int64     `json:"parent_load,omitempty"`     // newest load of the parent's table that was followed (parent)
+}
+
+// LoadSpec describes a load before its first batch.
+type LoadSpec struct {
+	RunID    int64
+	Table    *schemas.Table
+	Class    schemas.Class // chosen for this run
+	Window   Window
+	Complete bool // every row of the source is read: enables Absent without scope
+}
+
+// Load brings one read into one table. It is used by one goroutine at a time and must end in Commit or
+// Abort; Abort after Commit does nothing.
+type Load interface {
+	// Stage takes a batch. The record may be released by the caller once Stage returns.
+	Stage(ctx context.Context, b Batch) error
+
+	// Absent returns the ids of live rows in the table that were not staged by this load: of the whole
+	// table for a Complete load, otherwise of rows whose InField is one of the window's In values.
+	Absent(ctx context.Context) ([]int64, error)
+
+	// Commit makes everything visible in one transaction: newest version per id, unchanged rows left
+	// alone, an older version never over a newer one, rows that came back undeleted, tombstones, rejects, the load record and the
+	// checkpoint. When it returns nil all of it is durable; otherwise none of it is.
+	Commit(ctx context.Context, c Commit) (LoadResult, error)
+
+	// Abort drops everything staged.
+	Abort() error
+}
+
+// Commit is what a load writes beside its rows.
+type Commit struct {
+	Checkpoint  Checkpoint
+	Tombstones  []int64 // ids to mark deleted
+	Reason      string  // of the tombstones: full, parent, log, verify
+	SourceCount *int64  // rows in the window as counted by the server, if asked
+	Requests    int64   // that the read cost
+}
+
+// LoadResult counts what a commit did. Fetched = Inserted + Updated + Unchanged + duplicates within the load.
+type LoadResult struct {
+	LoadID                                                   int64
+	Fetched, Inserted, Updated, Unchanged, Deleted, Rejected int64
+	SchemaChanged                                            bool // table created, column added or widened
+}
+
+// Changed reports whether the load altered anything an analyst can see.
+func (r LoadResult) Changed() bool {
+	return r.Inserted+r.Updated+r.Deleted > 0 || r.SchemaChanged
+}
+
+// Hold stops all requests for a tenant whose credentials were refused, until they change or a person
+// releases it: a locked API user costs an MSP every integration (api.md §1).
+type Hold struct {
+	Since       time.Time `json:"since"`
+	Reason      string    `json:"reason"`      // for people, with the remedy
+	Fingerprint string    `json:"fingerprint"` // of the credentials that were refused; not reversible
+}

@@ -1,0 +1,78 @@
+package pipeline
+
+import (
+	"context"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/atsync/atsync/schemas"
+)
+
+// Source reads one tenant of Autotask. All methods may be called concurrently.
+// Errors are *Error with tenant, entity and operation set.
+type Source interface {
+	// Login proves the credentials with a single request, before anything runs in parallel, and tells
+	// the server's clock and the quota as the server counts it. Calling it again is cheap but not free.
+	Login(ctx context.Context) (Login, error)
+
+	// Describe asks for an entity's live fields and UDFs: two requests.
+	// An entity that the tenant's zone does not have yields an error of class ClassAbsent.
+	Describe(ctx context.Context, entity *schemas.Entity) (*schemas.Metadata, error)
+
+	// Read fetches a slice page by page in ascending id order and hands batches to emit, on one goroutine.
+	// A batch is only valid during the call: emit must Retain the record to keep it.
+	// It returns after the slice's last page, or with the first error (emit's included): a slice is
+	// either complete or failed.
+	Read(ctx context.Context, slice Slice, emit func(Batch) error) error
+
+	// Count asks the server how many rows a window holds: one request.
+	Count(ctx context.Context, table *schemas.Table, window Window) (int64, error)
+
+	// Requests returns how many requests each entity has cost this Source so far, retries included.
+	// The key "" holds what belongs to no entity (zone, login, thresholds).
+	Requests() map[string]int64
+
+	// Close releases idle connections.
+	Close() error
+}
+
+// Login is what the first authenticated answer of a run tells.
+type Login struct {
+	ServerTime time.Time // Autotask's clock, UTC, whole seconds
+	BaseURL    string    // the REST root in use, ending in /V1.0
+	ZoneName   string    // "America East 2"; empty if the zone was configured
+	Database   string    // identity of the Autotask database whose quota is shared
+	Threshold  int64     // requests allowed per window, all integrations together
+	Used       int64     // requests counted in the current window
+	WindowMins int64     // length of that window
+}
+
+// Slice is a part of a read that one worker pages through: the rows of Window with After < id <= Until.
+type Slice struct {
+	Table  *schemas.Table
+	Window Window
+	After  *int64 // nil: from the first id (ids can be 0 or negative)
+	Until  *int64 // nil: to the end
+}
+
+// Window says which rows are wanted. Its conditions are alternatives: a row that meets any of them is in.
+// The zero Window holds every row.
+type Window struct {
+	Stamps  []string  // Autotask names of datetime fields …
+	Since   time.Time // … any of which is at or after this instant (server's clock, UTC)
+	NewerID *int64    // or whose id is greater than this
+	In      []int64   // or whose InField is one of these (at most 500)
+	InField string
+}
+
+// All reports whether w holds every row.
+func (w Window) All() bool { return len(w.Stamps) == 0 && w.NewerID == nil && len(w.In) == 0 }
+
+// Batch is a group of decoded rows. Record's schema is that of schemas.Decoder: the table's columns, then
+// _extra and _row_hash. Later batches of a read may have wider column types than earlier ones.
+type Batch struct {
+	Record  arrow.RecordBatch
+	Rejects []schemas.Reject
+	ReadAt  time.Time // when the request of its first page was sent; our clock, UTC
+}
