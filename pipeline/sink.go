@@ -43,8 +43,8 @@ type Publisher interface {
 	// Publish brings the publication up to the newest committed load. Readers see the old or the new
 	// version, whole. It is safe to repeat and to kill.
 	Publish(ctx context.Context) (Publication, error)
-	// Stale reports whether the publication is missing.
-	Missing() bool
+	// Published tells when the current publication was made; false if there is none.
+	Published() (time.Time, bool)
 }
 
 // Publication describes one published version.

@@ -26,8 +26,8 @@ type Source interface {
 	// either complete or failed.
 	Read(ctx context.Context, slice Slice, emit func(Batch) error) error
 
-	// Count asks the server how many rows a window holds: one request.
-	Count(ctx context.Context, table *schemas.Table, window Window) (int64, error)
+	// Count asks the server how many rows a slice holds: one request.
+	Count(ctx context.Context, slice Slice) (int64, error)
 
 	// Requests returns how many requests each entity has cost this Source so far, retries included.
 	// The key "" holds what belongs to no entity (zone, login, thresholds).

@@ -1,0 +1,86 @@
+// Package config reads the one configuration file into a typed, checked [Config].
+//
+// The file is YAML; scalars of it can be overridden by ATSYNC_… variables of the environment, with "__"
+// between the parts of a path (ATSYNC_SYNC__OVERLAP). Everything that can be wrong is described once, by the
+// types of this package and their tags: Load, the JSON Schema and the printed configuration follow them.
+//
+// The package promises that Load reports every mistake at once, each with line and column and what to write
+// instead ([Problems]), and that a Config it returns is complete and valid. Nothing in it prints a secret.
+// It never resolves a secret, never opens a connection and reads no file but the configuration.
+package config
+
+import (
+	"time"
+
+	"github.com/atsync/atsync/cmd/atsync/internal/secret"
+)
+
+// Config is the whole configuration, with defaults filled in. Relative paths in the file are relative to
+// the file's folder; here they are joined to it. A Config is not changed once loaded.
+//
+// Tags: koanf is the key, doc its description, default its default as in the file, format the further check
+// of a value (see checkFormat), need marks a key that has to be there.
+type Config struct {
+	DataDir  string            `koanf:"data_dir" format:"path" default:"./data" doc:"Folder for atsync's own files: the private warehouses, locks. Relative to this file."`
+	Sink     Sink              `koanf:"sink" doc:"Where the data is published for analysts."`
+	Publish  Publish           `koanf:"publish" doc:"When the warehouse is published."`
+	HTTP     HTTP              `koanf:"http" doc:"The daemon's status pages, health checks and metrics."`
+	Autotask Autotask          `koanf:"autotask" doc:"What all tenants have in common on Autotask's side."`
+	Log      Log               `koanf:"log" doc:"What is logged, and how."`
+	Sync     Sync              `koanf:"sync" doc:"How every tenant is synced, unless the tenant says otherwise."`
+	Tenants  map[string]Tenant `koanf:"tenants" format:"tenant" need:"true" doc:"The Autotask tenants by a name of your choice: lower-case letters, digits and underscores, a letter first. It becomes the name of the tenant's file and schema."`
+
+	// Warnings are findings that don't keep atsync from working. Sorted like Problems.
+	Warnings Problems `koanf:"-"`
+
+	origins map[string]string // path -> "config.yaml:3", "ATSYNC_DATA_DIR" or "default"
+	raw     map[string]any    // the tree that this was decoded from, unredacted
+	dir     string            // the file's folder
+}
+
+// Sink says where the data goes.
+type Sink struct {
+	Type string `koanf:"type" format:"sink" default:"duckdb" doc:"Kind of publication: duckdb, one database file per tenant."`
+	Path string `koanf:"path" format:"sinkpath" doc:"The published file; {tenant} stands for the tenant's name. Default: {tenant}.duckdb in data_dir. Relative to this file."`
+}
+
+// Publish says when a warehouse is published.
+type Publish struct {
+	Every time.Duration `koanf:"every" format:"min=0s" default:"0s" doc:"Publish at most this often; 0s: after every run that changed something."`
+}
+
+// HTTP configures the daemon's web side.
+type HTTP struct {
+	Listen string `koanf:"listen" format:"listen" default:"127.0.0.1:8420" doc:"Address to listen on, host:port."`
+}
+
+// Autotask holds what is common to all tenants.
+type Autotask struct {
+	DiscoveryURL string `koanf:"discovery_url" format:"url" default:"https://webservices.autotask.net" doc:"Host that is asked for a tenant's zone."`
+}
+
+// Log configures logging.
+type Log struct {
+	Level  string `koanf:"level" format:"enum=debug|info|warn|error" default:"info" doc:"Least level that is logged."`
+	Format string `koanf:"format" format:"enum=auto|text|json" default:"auto" doc:"Form of a log line; auto: coloured on a terminal, text elsewhere."`
+}
+
+// Sync says how a tenant is synced. In a Config's tenants it is complete: what a tenant leaves out is
+// taken from the top-level section.
+type Sync struct {
+	Schedule string        `koanf:"schedule" format:"cron" default:"*/15 * * * *" doc:"When the daemon syncs: five cron fields (minute hour day month weekday), or @hourly, @daily, @weekly, @every 30m."`
+	Timezone string        `koanf:"timezone" format:"timezone" default:"UTC" doc:"Time zone of the schedule, an IANA name like Europe/Berlin."`
+	Entities []string      `koanf:"entities" format:"entities" default:"core" doc:"What to sync: the presets core and all, entity names, patterns like Ticket*; a leading - leaves one out."`
+	Overlap  time.Duration `koanf:"overlap" format:"min=0s" default:"5m" doc:"How far each read reaches back before the last one, for records that became visible late."`
+	Threads  int           `koanf:"threads_per_entity" format:"range=1..3" default:"2" doc:"Requests at a time for one entity. Autotask allows 3 per API user and entity, for all integrations together."`
+}
+
+// Tenant is one Autotask tenant and its API user.
+type Tenant struct {
+	Username        secret.Ref `koanf:"username" format:"ref" need:"true" doc:"The API user's Username (Key). May be a reference like secret."`
+	IntegrationCode secret.Ref `koanf:"integration_code" format:"ref" need:"true" secret:"true" doc:"The API tracking identifier: 27 characters. A reference: env:NAME, file:/path, cmd:command args."`
+	Secret          secret.Ref `koanf:"secret" format:"ref" need:"true" secret:"true" doc:"The API user's Password (Secret Key). A reference: env:NAME, file:/path, cmd:command args."`
+	Zone            string     `koanf:"zone" format:"zone" doc:"The tenant's zone: webservices3, 3, or its host. Left out: asked from Autotask."`
+	URL             string     `koanf:"url" format:"url" doc:"The tenant's REST root in place of zone, like https://webservices3.autotask.net/ATServicesRest/V1.0."`
+	Sync            Sync       `koanf:"sync" doc:"What differs from the top-level section sync for this tenant."`
+}

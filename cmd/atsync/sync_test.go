@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/atsync/atsync/sources/autotask/autotasktest"
+)
+
+func TestSyncEqualsSourceAndThenWritesNothing(t *testing.T) {
+	r := newRig(t, autotasktest.Small())
+	first := r.mustSync()
+	if n := totals(first); n.Inserted == 0 || n.Rejected != 0 {
+		t.Fatalf("first sync: %+v", n)
+	}
+	r.equal()
+
+	second := r.mustSync()
+	if n := totals(second); n.Inserted+n.Updated+n.Deleted != 0 {
+		t.Errorf("the second sync wrote: %+v", n)
+	}
+	if got, most := r.server.RequestCount(), len(r.cfg.Entities)+5; got > most {
+		t.Errorf("the second sync took %d requests, at most %d are needed: %v", got, most, r.server.RequestCounts())
+	}
+	r.equal()
+}
+
+func TestSyncBringsExactlyWhatChanged(t *testing.T) {
+	r := newRig(t, autotasktest.Scaled(1500))
+	r.cfg.Entities = entities(t, "Tickets", "TimeEntries", "Companies")
+	r.mustSync()
+	data := r.server.Data()
+
+	// 500 edits with one and the same stamp, so that ties straddle the boundary of a page; 50 inserts.
+	r.clock.Advance(20 * time.Minute)
+	ids := data.IDs("Tickets")
+	for i := range 500 {
+		data.Update("Tickets", ids[i*2], map[string]any{"title": fmt.Sprintf("edited %d 🛠", i)})
+	}
+	for i := range 50 {
+		data.Insert("Tickets", map[string]any{"title": fmt.Sprintf("new %d", i), "companyID": 0, "status": 1, "priority": 2})
+	}
+	r.clock.Advance(10 * time.Minute)
+	run := r.mustSync()
+	if s := stream(t, run, "Tickets"); s.Updated != 500 || s.Inserted != 50 {
+		t.Errorf("500 edits and 50 inserts became %+v", s)
+	}
+	r.equal()
+}

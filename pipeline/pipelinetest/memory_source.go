@@ -1,0 +1,222 @@
+package pipelinetest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/atsync/atsync/pipeline"
+	"github.com/atsync/atsync/schemas"
+)
+
+// MemorySource is a model of Autotask for tests of the Runner: rows by id, a clock, and hooks to fail or
+// to edit rows in the middle of a read. It pages and decodes like the real source. It is safe for
+// concurrent use.
+type MemorySource struct {
+	// Clock is the server's time. It may be replaced before a run.
+	Clock func() time.Time
+	// PageSize is how many rows a batch holds; 0: 500.
+	PageSize int
+	// OnPage, if set, is called before a page is served; its error fails the read.
+	OnPage func(entity string, page int) error
+	// OnCount, if set, may change what Count answers.
+	OnCount func(entity string, n int64) (int64, error)
+	// LoginErr and DescribeErr, if set, are what these methods answer with.
+	LoginErr    error
+	DescribeErr func(entity string) error
+
+	mu       sync.Mutex
+	rows     map[string]map[int64]map[string]any
+	requests map[string]int64
+}
+
+var _ pipeline.Source = (*MemorySource)(nil)
+
+// NewMemorySource returns an empty source whose clock stands at now.
+func NewMemorySource(now time.Time) *MemorySource {
+	return &MemorySource{
+		Clock:    func() time.Time { return now },
+		rows:     map[string]map[int64]map[string]any{},
+		requests: map[string]int64{},
+	}
+}
+
+// Put inserts or replaces a row. Values are what encoding/json makes of them; times in RFC 3339.
+func (s *MemorySource) Put(entity string, id int64, fields map[string]any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.rows[entity] == nil {
+		s.rows[entity] = map[int64]map[string]any{}
+	}
+	row := maps.Clone(fields)
+	if row == nil {
+		row = map[string]any{}
+	}
+	row["id"] = id
+	s.rows[entity][id] = row
+}
+
+// Delete removes a row without a trace, as Autotask does.
+func (s *MemorySource) Delete(entity string, id int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.rows[entity], id)
+}
+
+// IDs returns an entity's ids, ascending.
+func (s *MemorySource) IDs(entity string) []int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.rows[entity]))
+}
+
+// Row returns a copy of one row, or nil.
+func (s *MemorySource) Row(entity string, id int64) map[string]any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.rows[entity][id])
+}
+
+// Login implements pipeline.Source.
+func (s *MemorySource) Login(context.Context) (pipeline.Login, error) {
+	s.request("")
+	if s.LoginErr != nil {
+		return pipeline.Login{}, s.LoginErr
+	}
+	return pipeline.Login{ServerTime: s.Clock().Truncate(time.Second), Threshold: 10000, WindowMins: 60}, nil
+}
+
+// Describe implements pipeline.Source with the catalogue's own fields.
+func (s *MemorySource) Describe(_ context.Context, e *schemas.Entity) (*schemas.Metadata, error) {
+	s.request(e.Name)
+	if s.DescribeErr != nil {
+		if err := s.DescribeErr(e.Name); err != nil {
+			return nil, err
+		}
+	}
+	m := &schemas.Metadata{}
+	for _, f := range e.Fields {
+		m.Fields = append(m.Fields, schemas.MetaField{Name: f.Name, DataType: f.Type, IsQueryable: true})
+	}
+	return m, nil
+}
+
+// Read implements pipeline.Source: each page is what the rows are at the moment it is served.
+func (s *MemorySource) Read(ctx context.Context, sl pipeline.Slice, emit func(pipeline.Batch) error) error {
+	dec := schemas.NewDecoder(sl.Table)
+	after, entity := sl.After, sl.Table.Entity.Name
+	for page := 1; ; page++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if s.OnPage != nil {
+			if err := s.OnPage(entity, page); err != nil {
+				return err
+			}
+		}
+		s.request(entity)
+		at := time.Now().UTC()
+		items := s.page(sl, after)
+		body, err := json.Marshal(map[string]any{"items": items, "pageDetails": nil})
+		if err != nil {
+			return err
+		}
+		found, err := dec.Decode(body, after)
+		if err != nil {
+			return &pipeline.Error{Class: pipeline.ClassSource, Entity: entity, Op: "query", Err: err}
+		}
+		if found.Rows > 0 {
+			last := found.LastID
+			after = &last
+			rec, rejects := dec.Flush()
+			err := emit(pipeline.Batch{Record: rec, Rejects: rejects, ReadAt: at})
+			rec.Release()
+			if err != nil {
+				return err
+			}
+		}
+		if found.Rows < s.pageSize() {
+			return nil
+		}
+	}
+}
+
+// Count implements pipeline.Source.
+func (s *MemorySource) Count(_ context.Context, sl pipeline.Slice) (int64, error) {
+	entity := sl.Table.Entity.Name
+	s.request(entity)
+	s.mu.Lock()
+	n := int64(0)
+	for id, row := range s.rows[entity] {
+		if inSlice(sl, sl.After, id, row) {
+			n++
+		}
+	}
+	s.mu.Unlock()
+	if s.OnCount != nil {
+		return s.OnCount(entity, n)
+	}
+	return n, nil
+}
+
+// Requests implements pipeline.Source.
+func (s *MemorySource) Requests() map[string]int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.requests)
+}
+
+// Close implements pipeline.Source.
+func (s *MemorySource) Close() error { return nil }
+
+func (s *MemorySource) request(entity string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests[entity]++
+}
+
+func (s *MemorySource) pageSize() int {
+	if s.PageSize > 0 {
+		return s.PageSize
+	}
+	return 500
+}
+
+func (s *MemorySource) page(sl pipeline.Slice, after *int64) []map[string]any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	items := []map[string]any{}
+	rows := s.rows[sl.Table.Entity.Name]
+	for _, id := range slices.Sorted(maps.Keys(rows)) {
+		if inSlice(sl, after, id, rows[id]) {
+			if items = append(items, rows[id]); len(items) == s.pageSize() {
+				break
+			}
+		}
+	}
+	return items
+}
+
+func inSlice(sl pipeline.Slice, after *int64, id int64, row map[string]any) bool {
+	if after != nil && id <= *after || sl.Until != nil && id > *sl.Until {
+		return false
+	}
+	w := sl.Window
+	if w.All() || w.NewerID != nil && id > *w.NewerID {
+		return true
+	}
+	for _, stamp := range w.Stamps {
+		text, _ := row[stamp].(string)
+		if t, err := time.Parse(time.RFC3339Nano, text); err == nil && !t.Before(w.Since) {
+			return true
+		}
+	}
+	return w.InField != "" && slices.ContainsFunc(w.In, func(v int64) bool {
+		return bytes.Equal(fmt.Append(nil, v), fmt.Append(nil, row[w.InField]))
+	})
+}

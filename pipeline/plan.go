@@ -1,0 +1,104 @@
+package pipeline
+
+import (
+	"time"
+
+	"github.com/atsync/atsync/schemas"
+)
+
+// Settle is subtracted from the server's clock to get the time through which a read is complete: a
+// change that was stamped just before may become visible just after.
+const Settle = 30 * time.Second
+
+// rereadEvery is how often the recent window of an append entity is read again, and rereadWindow how far
+// it reaches back: edits there move no stamp.
+const (
+	rereadEvery  = 24 * time.Hour
+	rereadWindow = 35 * 24 * time.Hour
+)
+
+// pageSize is Autotask's largest page (api.md §3).
+const pageSize = 500
+
+// metadataAge is how long live metadata is trusted unless the Runner says otherwise.
+const metadataAge = 24 * time.Hour
+
+// Mode says how a stream is read in one run.
+type Mode string
+
+// The modes of a read.
+const (
+	ModeFirst       Mode = "first"       // nothing is stored yet: every row
+	ModeIncremental Mode = "incremental" // rows changed since the checkpoint
+	ModeParent      Mode = "parent"      // children of parents that changed
+	ModeFull        Mode = "full"        // every row, compared by hash; absent ones become tombstones
+)
+
+// Plan says what one stream's read will do and where the checkpoint goes when it is complete.
+type Plan struct {
+	Mode    Mode
+	Class   schemas.Class
+	Window  Window     // first, incremental and full: one read
+	Parents []int64    // parent: children of these are read, in groups
+	Key     string     // parent: field that holds the parent's id
+	Next    Checkpoint // after the last commit
+}
+
+// planInput is what planStream decides from.
+type planInput struct {
+	table      *schemas.Table
+	state      StreamState
+	serverTime time.Time
+	overlap    time.Duration
+	full       bool // asked for by a person
+	// parent class only:
+	parents    []int64 // changed since state.Checkpoint.ParentLoad
+	parentLoad int64   // newest load of the parent's table; 0: the parent is not in the warehouse
+}
+
+// planStream chooses the cheapest read that misses nothing. It asks nobody.
+func planStream(in planInput) Plan {
+	reads := in.table.Reads()
+	cp := in.state.Checkpoint
+	next := cp
+	next.CompleteThrough = in.serverTime.Add(-Settle)
+	next.ParentLoad = in.parentLoad
+
+	whole := func(mode Mode) Plan {
+		next.FullAt, next.RereadAt = in.serverTime, in.serverTime
+		return Plan{Mode: mode, Class: reads.Class, Next: next}
+	}
+	switch {
+	case cp.CompleteThrough.IsZero():
+		return whole(ModeFirst)
+	case in.full:
+		return whole(ModeFull)
+	}
+	switch reads.Class {
+	case schemas.ClassModified, schemas.ClassActivity, schemas.ClassAppend:
+		since := cp.CompleteThrough.Add(-in.overlap)
+		if reads.Class == schemas.ClassAppend && in.serverTime.Sub(cp.RereadAt) >= rereadEvery {
+			since = minTime(since, in.serverTime.Add(-rereadWindow))
+			next.RereadAt = in.serverTime
+		}
+		w := Window{Stamps: reads.Stamps, Since: since, NewerID: in.state.MaxID}
+		return Plan{Mode: ModeIncremental, Class: reads.Class, Window: w, Next: next}
+	case schemas.ClassParent:
+		// A whole read is cheaper than naming most of the parents.
+		if in.parentLoad == 0 || pages(int64(len(in.parents))) > pages(in.state.LiveRows) {
+			return whole(ModeFull)
+		}
+		return Plan{Mode: ModeParent, Class: reads.Class, Parents: in.parents, Key: reads.ParentKey, Next: next}
+	default:
+		return whole(ModeFull)
+	}
+}
+
+func pages(rows int64) int64 { return (rows + pageSize - 1) / pageSize }
+
+func minTime(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,233 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sourcegraph/conc/panics"
+	"github.com/sourcegraph/conc/pool"
+
+	"github.com/atsync/atsync/schemas"
+)
+
+// Runner syncs one tenant. Its fields are set once and not changed while a run goes on; a Runner does
+// one run at a time.
+type Runner struct {
+	Tenant    string
+	Source    Source
+	Sink      Sink
+	Publisher Publisher        // nil: nothing is published
+	Trace     *Trace           // nil: nobody listens
+	Now       func() time.Time // nil: time.Now
+
+	Streams     int           // entities read side by side; 0: 4
+	Overlap     time.Duration // how far an incremental read reaches behind its checkpoint
+	MetadataAge time.Duration // how long an entity's metadata is trusted; 0: 24 h
+}
+
+// republishAfter bounds how far the freshness shown in a publication lags behind runs that changed nothing.
+const republishAfter = time.Hour
+
+// SyncRequest says what a run is to do.
+type SyncRequest struct {
+	Entities     []*schemas.Entity
+	Full         bool // read every row instead of the changed ones
+	AllowDeletes bool // let a whole read tombstone more rows than the guard allows
+}
+
+// run is the state of one Sync call.
+type run struct {
+	*Runner
+	req     SyncRequest
+	rec     Run
+	login   Login
+	changed atomic.Bool // something an analyst can see
+	cancel  context.CancelCauseFunc
+
+	mu      sync.Mutex
+	reports map[string]StreamReport
+	errs    map[string]error
+}
+
+// Sync brings the warehouse up to date with the source for the entities of the request, then publishes it
+// if anything changed. The returned Run is complete even when the error is not nil; the error's class
+// tells the outcome (nil: ok).
+func (r *Runner) Sync(ctx context.Context, req SyncRequest) (Run, error) {
+	s := &run{Runner: r, req: req, reports: map[string]StreamReport{}, errs: map[string]error{}}
+	s.rec = Run{Tenant: r.Tenant, Command: "sync", StartedAt: r.now(), Status: StatusRunning}
+	id, err := r.Sink.BeginRun(ctx, s.rec)
+	if err != nil {
+		s.rec.Status, s.rec.EndedAt = StatusFailed, r.now()
+		return s.rec, r.locate(err, "", "begin run")
+	}
+	s.rec.ID = id
+
+	runErr := s.execute(ctx)
+	s.finish(ctx, runErr)
+
+	// The outcome is recorded and published even if a person has stopped the run.
+	after, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer stop()
+	if err := r.Sink.EndRun(after, s.rec); err != nil {
+		return s.rec, cmp.Or(s.outcome(runErr), r.locate(err, "", "end run"))
+	}
+	if err := s.publish(ctx); err != nil {
+		return s.rec, cmp.Or(s.outcome(runErr), r.locate(err, "", "publish"))
+	}
+	return s.rec, s.outcome(runErr)
+}
+
+// execute logs in and runs every stream. Its error is one that ended the run as a whole; what happened to
+// single streams is in s.reports and s.errs.
+func (s *run) execute(ctx context.Context) error {
+	login, err := s.Source.Login(ctx)
+	if err != nil {
+		return s.locate(err, "", "login")
+	}
+	s.login = login
+
+	ctx, s.cancel = context.WithCancelCause(ctx)
+	defer s.cancel(nil)
+	for _, level := range levels(s.req.Entities) {
+		p := pool.New().WithMaxGoroutines(max(1, cmp.Or(s.Streams, 4)))
+		for _, e := range level {
+			p.Go(func() { s.stream(ctx, e) })
+		}
+		p.Wait()
+	}
+	return context.Cause(ctx)
+}
+
+// stream runs one entity and files its report. An error that would meet every other stream, too, ends
+// the run.
+func (s *run) stream(ctx context.Context, e *schemas.Entity) {
+	if ctx.Err() != nil {
+		return // filed as skipped by finish
+	}
+	started, before := s.now(), s.Source.Requests()[e.Name]
+	report := StreamReport{Entity: e.Name, Table: schemas.TableName(e.Name), Class: string(e.Class)}
+	var err error
+	if crash := panics.Try(func() { err = s.sync(ctx, e, &report) }); crash != nil {
+		err = &Error{Class: ClassInternal, Op: "sync", Err: crash.AsError(), Remedy: "please report this with the log"}
+	}
+	err = s.locate(err, e.Name, "sync")
+	report.Requests = s.Source.Requests()[e.Name] - before
+	report.Seconds = s.now().Sub(started).Seconds()
+	switch class := ClassOf(err); {
+	case err == nil && report.Rejected > 0:
+		report.Status = StatusPartial
+	case err == nil:
+		report.Status = StatusOK
+	case ctx.Err() != nil || class == ClassCanceled:
+		report.Status, report.ErrorClass, report.Error = StatusInterrupted, ClassCanceled, "interrupted before it was complete; nothing of it was stored"
+		if cause := context.Cause(ctx); class != ClassCanceled && !errors.Is(cause, context.Canceled) {
+			report.Status = StatusSkipped // another stream's failure ended the run
+		}
+	case class == ClassAbsent:
+		report.Status, report.ErrorClass, report.Error = StatusAbsent, class, err.Error()
+	default:
+		report.Status, report.ErrorClass, report.Error = StatusFailed, class, err.Error()
+		if class == ClassAuth || class == ClassQuota || class == ClassSink {
+			s.cancel(err)
+		}
+	}
+	s.mu.Lock()
+	s.reports[e.Name], s.errs[e.Name] = report, err
+	s.mu.Unlock()
+	if s.Trace != nil && s.Trace.StreamFinished != nil {
+		s.Trace.StreamFinished(report)
+	}
+}
+
+// publish makes the publication current if analysts would see a difference.
+func (s *run) publish(ctx context.Context) error {
+	if s.Publisher == nil || ctx.Err() != nil {
+		return nil
+	}
+	at, ok := s.Publisher.Published()
+	if ok && !s.changed.Load() && s.now().Sub(at) < republishAfter {
+		return nil
+	}
+	if !ok && len(s.reports) == 0 {
+		return nil // nothing was ever read: an empty publication would only mislead
+	}
+	p, err := s.Publisher.Publish(ctx)
+	if err == nil && s.Trace != nil && s.Trace.Published != nil {
+		s.Trace.Published(p)
+	}
+	return err
+}
+
+// levels groups entities so that each comes after the one whose changes it follows, big ones first
+// within a level.
+func levels(entities []*schemas.Entity) [][]*schemas.Entity {
+	selected := map[string]*schemas.Entity{}
+	for _, e := range entities {
+		selected[e.Name] = e
+	}
+	depth := func(e *schemas.Entity) int {
+		d := 0
+		for e.Class == schemas.ClassParent && selected[e.Parent] != nil && d < len(entities) {
+			e, d = selected[e.Parent], d+1
+		}
+		return d
+	}
+	var out [][]*schemas.Entity
+	for _, e := range entities {
+		d := depth(e)
+		for len(out) <= d {
+			out = append(out, nil)
+		}
+		out[d] = append(out[d], e)
+	}
+	for _, level := range out {
+		slices.SortStableFunc(level, func(a, b *schemas.Entity) int {
+			return slices.Index(sizes, b.Size) - slices.Index(sizes, a.Size)
+		})
+	}
+	return out
+}
+
+var sizes = []string{"tiny", "small", "medium", "large", "huge"}
+
+func (r *Runner) now() time.Time {
+	if r.Now != nil {
+		return r.Now()
+	}
+	return time.Now().UTC()
+}
+
+// locate makes sure that an error names its tenant and entity, wrapping it at most once.
+func (r *Runner) locate(err error, entity, op string) error {
+	if err == nil {
+		return nil
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		located := *e
+		located.Tenant = cmp.Or(e.Tenant, r.Tenant)
+		located.Entity = cmp.Or(e.Entity, entity)
+		located.Op = cmp.Or(e.Op, op)
+		return &located
+	}
+	class := ClassInternal
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		class = ClassCanceled
+	}
+	return &Error{Class: class, Tenant: r.Tenant, Entity: entity, Op: op, Err: err}
+}
+
+// mismatch is the error of a read that the server's own count contradicts.
+func mismatch(read, counted int64) error {
+	return &Error{
+		Class: ClassSource, Op: "confirm",
+		Err:    fmt.Errorf("read %d rows where query/count says %d", read, counted),
+		Remedy: "the checkpoint stays where it was and the next run reads the window again",
+	}
+}

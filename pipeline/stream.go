@@ -1,0 +1,285 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"github.com/atsync/atsync/schemas"
+)
+
+// sync brings one entity up to date. It fills in the report; rows are stored only by commits that leave
+// the warehouse right for the checkpoint that they write.
+func (s *run) sync(ctx context.Context, e *schemas.Entity, report *StreamReport) error {
+	state, err := s.Sink.Stream(ctx, e.Name)
+	if err != nil {
+		return err
+	}
+	meta, err := s.metadata(ctx, e, state)
+	if err != nil {
+		return err
+	}
+	in := planInput{
+		table:      schemas.NewTable(e, meta, state.Columns),
+		state:      state,
+		serverTime: s.login.ServerTime,
+		overlap:    s.Overlap,
+		full:       s.req.Full,
+	}
+	if e.Class == schemas.ClassParent {
+		in.parents, in.parentLoad, err = s.Sink.Changed(ctx, schemas.TableName(e.Parent), state.Checkpoint.ParentLoad)
+		if err != nil {
+			return err
+		}
+	}
+	plan := planStream(in)
+	report.Mode, report.Class = string(plan.Mode), string(plan.Class)
+	if s.Trace != nil && s.Trace.StreamStarted != nil {
+		s.Trace.StreamStarted(e.Name, report.Mode)
+	}
+	if plan.Mode == ModeParent {
+		err = s.readParents(ctx, in.table, state, plan, report)
+	} else {
+		err = s.readWindow(ctx, in.table, state, plan, report)
+	}
+	if err == nil {
+		report.CompleteThrough = plan.Next.CompleteThrough
+	}
+	return err
+}
+
+// metadata returns the entity's live metadata, asking for it at most once a day.
+func (s *run) metadata(ctx context.Context, e *schemas.Entity, state StreamState) (*schemas.Metadata, error) {
+	age := s.MetadataAge
+	if age == 0 {
+		age = metadataAge
+	}
+	if state.Metadata != nil && s.now().Sub(state.MetadataAt) < age && !s.req.Full {
+		return state.Metadata, nil
+	}
+	meta, err := s.Source.Describe(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	changed, err := s.Sink.SaveMetadata(ctx, e.Name, meta, s.now())
+	if changed > 0 {
+		s.changed.Store(true)
+	}
+	return meta, err
+}
+
+// readWindow reads one window whole and commits it.
+func (s *run) readWindow(ctx context.Context, t *schemas.Table, state StreamState, plan Plan, report *StreamReport) error {
+	complete := plan.Window.All()
+	l, err := s.begin(ctx, LoadSpec{Table: t, Class: plan.Class, Window: plan.Window, Complete: complete})
+	if err != nil {
+		return err
+	}
+	defer l.load.Abort() //nolint:errcheck // after a commit it does nothing, before one the first error counts
+	if complete && (plan.Mode == ModeFirst || state.LiveRows > pageSize) && s.Trace != nil && s.Trace.StreamTotal != nil {
+		// One request that the confirmation would spend anyway buys a progress bar.
+		if err := s.announce(ctx, t, plan, state); err != nil {
+			return err
+		}
+	}
+	if err := s.Source.Read(ctx, Slice{Table: t, Window: plan.Window}, l.stage(ctx)); err != nil {
+		return err
+	}
+	c := Commit{Checkpoint: plan.Next}
+	if l.rows > pageSize {
+		if c.SourceCount, err = s.confirm(ctx, l, plan); err != nil {
+			return err
+		}
+	}
+	if complete && plan.Mode != ModeFirst {
+		if c.Tombstones, err = s.absent(ctx, l, state, t); err != nil {
+			return err
+		}
+		c.Reason = string(ModeFull)
+	}
+	return l.commit(ctx, c, report)
+}
+
+// announce tells listeners how many rows a large read will bring.
+func (s *run) announce(ctx context.Context, t *schemas.Table, plan Plan, state StreamState) error {
+	if plan.Mode == ModeFirst && !slices.Contains([]string{"medium", "large", "huge"}, t.Entity.Size) && state.LiveRows == 0 {
+		return nil
+	}
+	n, err := s.Source.Count(ctx, Slice{Table: t, Window: plan.Window})
+	if err != nil {
+		return err
+	}
+	s.Trace.StreamTotal(t.Entity.Name, n)
+	return nil
+}
+
+// confirm compares the rows read with the server's own count of them. Rows that changed since the run
+// began may have come into the window behind the read: the next run's window holds them.
+func (s *run) confirm(ctx context.Context, l *streamLoad, plan Plan) (*int64, error) {
+	t := l.spec.Table
+	n, err := s.Source.Count(ctx, Slice{Table: t, Window: plan.Window, Until: &l.lastID})
+	if err != nil {
+		return nil, err
+	}
+	if n <= l.distinct {
+		return &n, nil // fewer: deleted meanwhile
+	}
+	late := int64(0)
+	if stamps := t.Reads().Stamps; len(stamps) > 0 {
+		w := Window{Stamps: stamps, Since: s.login.ServerTime.Add(-Settle)}
+		if late, err = s.Source.Count(ctx, Slice{Table: t, Window: w, Until: &l.lastID}); err != nil {
+			return nil, err
+		}
+	}
+	if n-late > l.distinct {
+		return nil, mismatch(l.distinct, n)
+	}
+	return &n, nil
+}
+
+// absent returns the ids to tombstone after a whole read: those that the listing did not show and that a
+// second look, by id, does not find either. Rows that it does find are staged.
+func (s *run) absent(ctx context.Context, l *streamLoad, state StreamState, t *schemas.Table) ([]int64, error) {
+	missing, err := l.load.Absent(ctx)
+	if err != nil || len(missing) == 0 {
+		return nil, err
+	}
+	if err := s.guard(int64(len(missing)), state.LiveRows); err != nil {
+		return nil, err
+	}
+	return s.secondLook(ctx, l, t, missing)
+}
+
+// secondLook asks for ids by name and returns those that are not there.
+func (s *run) secondLook(ctx context.Context, l *streamLoad, t *schemas.Table, ids []int64) ([]int64, error) {
+	found := map[int64]bool{}
+	stage := l.stage(ctx)
+	for group := range slices.Chunk(ids, pageSize) {
+		w := Window{InField: "id", In: group}
+		err := s.Source.Read(ctx, Slice{Table: t, Window: w}, func(b Batch) error {
+			for _, id := range batchIDs(b) {
+				found[id] = true
+			}
+			return stage(b)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return slices.DeleteFunc(ids, func(id int64) bool { return found[id] }), nil
+}
+
+// guard refuses a whole read that would tombstone more than max(50, 2 %) of a table or empty it: more
+// often a lost right than real deletions (api.md §9).
+func (s *run) guard(missing, live int64) error {
+	if s.req.AllowDeletes || (missing <= max(50, live/50) && (missing < live || live <= 5)) {
+		return nil
+	}
+	return &Error{
+		Class: ClassGuard, Op: "guard",
+		Err:    fmt.Errorf("%d of %d rows are no longer listed; nothing was changed", missing, live),
+		Remedy: "check the API user's rights and lines of business; if the rows are really gone, run: atsync sync --full --allow-deletes",
+	}
+}
+
+// readParents re-reads the children of changed parents, a group of parents a load. The checkpoint moves
+// with the last group, so that a killed run does the rest again.
+func (s *run) readParents(ctx context.Context, t *schemas.Table, state StreamState, plan Plan, report *StreamReport) error {
+	groups := slices.Collect(slices.Chunk(plan.Parents, pageSize))
+	if len(groups) == 0 {
+		groups = [][]int64{nil}
+	}
+	for i, group := range groups {
+		next := plan.Next
+		if i < len(groups)-1 {
+			next = state.Checkpoint
+		}
+		if err := s.readParentGroup(ctx, t, group, plan, next, report); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *run) readParentGroup(ctx context.Context, t *schemas.Table, parents []int64, plan Plan, next Checkpoint, report *StreamReport) error {
+	w := Window{InField: plan.Key, In: parents}
+	l, err := s.begin(ctx, LoadSpec{Table: t, Class: plan.Class, Window: w})
+	if err != nil {
+		return err
+	}
+	defer l.load.Abort() //nolint:errcheck // after a commit it does nothing, before one the first error counts
+	c := Commit{Checkpoint: next, Reason: "parent"}
+	if len(parents) > 0 {
+		if err := s.Source.Read(ctx, Slice{Table: t, Window: w}, l.stage(ctx)); err != nil {
+			return err
+		}
+		missing, err := l.load.Absent(ctx)
+		if err != nil {
+			return err
+		}
+		if c.Tombstones, err = s.secondLook(ctx, l, t, missing); err != nil {
+			return err
+		}
+	}
+	return l.commit(ctx, c, report)
+}
+
+// streamLoad is a Load with a running count of what was staged.
+type streamLoad struct {
+	*run
+	spec     LoadSpec
+	load     Load
+	requests int64 // the source's counter when the load began
+	rows     int64 // staged
+	distinct int64 // staged with an id above all before
+	lastID   int64
+}
+
+func (s *run) begin(ctx context.Context, spec LoadSpec) (*streamLoad, error) {
+	spec.RunID = s.rec.ID
+	load, err := s.Sink.Begin(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	return &streamLoad{run: s, spec: spec, load: load, requests: s.Source.Requests()[spec.Table.Entity.Name]}, nil
+}
+
+// stage returns the function that hands a read's batches to the load.
+func (l *streamLoad) stage(ctx context.Context) func(Batch) error {
+	return func(b Batch) error {
+		ids := batchIDs(b)
+		for _, id := range ids {
+			if l.rows == 0 || id > l.lastID {
+				l.distinct, l.lastID = l.distinct+1, id
+			}
+			l.rows++
+		}
+		return l.load.Stage(ctx, b)
+	}
+}
+
+func (l *streamLoad) commit(ctx context.Context, c Commit, report *StreamReport) error {
+	c.Requests = l.Source.Requests()[l.spec.Table.Entity.Name] - l.requests
+	res, err := l.load.Commit(ctx, c)
+	if err != nil {
+		return err
+	}
+	if res.Changed() {
+		l.changed.Store(true)
+	}
+	report.LoadID = res.LoadID
+	report.Fetched += res.Fetched
+	report.Inserted += res.Inserted
+	report.Updated += res.Updated
+	report.Unchanged += res.Unchanged
+	report.Deleted += res.Deleted
+	report.Rejected += res.Rejected
+	return nil
+}
+
+// batchIDs returns the id column of a batch.
+func batchIDs(b Batch) []int64 {
+	return b.Record.Column(0).(*array.Int64).Int64Values()
+}

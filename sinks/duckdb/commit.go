@@ -1,0 +1,347 @@
+package duckdb
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/atsync/atsync/pipeline"
+	"github.com/atsync/atsync/schemas"
+)
+
+// Commit merges what was staged and records it, in one transaction, alone among all commits.
+// The load has ended when it returns, whatever it returns.
+func (l *load) Commit(ctx context.Context, c pipeline.Commit) (pipeline.LoadResult, error) {
+	entity := l.spec.Table.Entity.Name
+	if l.ended {
+		return pipeline.LoadResult{}, l.w.fail(entity, "commit", errors.New("the load has ended"))
+	}
+	defer l.release()
+	res, err := l.commit(ctx, c)
+	if err != nil {
+		l.cancel()
+		_ = l.finish() // a running insert, if the failure came before it ended; err is what matters
+		return pipeline.LoadResult{}, l.w.fail(entity, "commit", err)
+	}
+	return res, nil
+}
+
+func (l *load) commit(ctx context.Context, c pipeline.Commit) (pipeline.LoadResult, error) {
+	none := pipeline.LoadResult{}
+	if err := l.usable(ctx); err != nil {
+		return none, err
+	}
+	if err := l.finish(); err != nil {
+		return none, err
+	}
+	if l.fetched == 0 {
+		l.direct = false // the merge of nothing creates the table
+	}
+	if err := l.open(); err != nil {
+		return none, err
+	}
+	if err := l.w.lock(ctx); err != nil {
+		return none, err
+	}
+	defer l.w.unlock()
+	s := session{ctx, l.conn}
+	if err := l.transact(s); err != nil {
+		return none, err
+	}
+	var res pipeline.LoadResult
+	err := s.end(func() (err error) {
+		res, err = l.merge(s, c)
+		return err
+	}())
+	if err != nil {
+		return none, err
+	}
+	l.w.version.Add(1)
+	return res, nil
+}
+
+// merge does the work of the transaction, step by step.
+func (l *load) merge(s session, c pipeline.Commit) (pipeline.LoadResult, error) {
+	res := pipeline.LoadResult{LoadID: l.loadID, Fetched: l.fetched}
+	now := l.w.now()
+	if !l.direct {
+		if err := l.fitMerge(s); err != nil {
+			return res, err
+		}
+	}
+	to := l.target
+	var err error
+	if res.SchemaChanged, err = describe(s, l.spec.Table, l.stored, to, l.changes, l.loadID, now); err != nil {
+		return res, err
+	}
+	if err := l.flushRejects(s); err != nil {
+		return res, err
+	}
+	if l.direct {
+		err = l.settle(s, &res)
+	} else if l.fetched > 0 {
+		err = l.upsert(s, &res, now)
+	}
+	if err != nil {
+		return res, err
+	}
+	if res.Deleted, err = l.bury(s, c, now); err != nil {
+		return res, err
+	}
+	if err := l.record(s, c, res, now); err != nil {
+		return res, err
+	}
+	return res, l.saveCheckpoint(s, c.Checkpoint, now)
+}
+
+// fitMerge evolves the table for the staged columns. Afterwards target is the table's shape.
+func (l *load) fitMerge(s session) error {
+	to, changes := l.stored.grow(l.spec.Table.Columns)
+	to, more := to.grow(l.target)
+	l.changes = append(changes, more...)
+	l.staged, l.target = l.target, to
+	return evolve(s, l.spec.Table, l.stored, to, l.changes)
+}
+
+// settle removes duplicate ids from a table that this load alone has filled.
+func (l *load) settle(s session, res *pipeline.LoadResult) error {
+	table := mainTable(l.spec.Table.Name)
+	var err error
+	if res.Inserted, err = dedupe(s, table, l.version("", l.target)); err != nil {
+		return err
+	}
+	res.Rejected, err = l.settleRejects(s, table)
+	return err
+}
+
+// upsert merges the stage into a table that has rows.
+func (l *load) upsert(s session, res *pipeline.LoadResult, now time.Time) error {
+	stage, table := tempTable(stageTable), mainTable(l.spec.Table.Name)
+	distinct, err := dedupe(s, stage, l.version("", l.staged))
+	if err != nil {
+		return err
+	}
+	older := "false"
+	if sv, tv := l.versions(); sv != "" {
+		older = `coalesce(` + sv + ` < ` + tv + ` AND s._synced_at < t._synced_at, false)`
+	}
+	// one pass over the narrow columns of the table answers every later question
+	matched, err := s.count(`CREATE TEMP TABLE ` + ident(matchTable) + ` AS SELECT s.rowid AS stage_row, s.id, ` + older + ` AS older,
+		t._row_hash = s._row_hash AND t._deleted_at IS NULL AS same, t._deleted_at IS NOT NULL AS dead
+		FROM ` + stage + ` s JOIN ` + table + ` t ON t.id = s.id`)
+	if err != nil {
+		return err
+	}
+	if matched, err = s.number(`SELECT count(*) FROM ` + tempTable(matchTable)); err != nil {
+		return err
+	}
+	skipped, err := s.count(`DELETE FROM ` + stage + ` WHERE rowid IN (SELECT stage_row FROM ` + tempTable(matchTable) + ` WHERE older)`)
+	if err != nil {
+		return err
+	}
+	if res.Rejected, err = l.settleRejects(s, stage); err != nil {
+		return err
+	}
+	same, err := s.count(`DELETE FROM ` + stage + ` WHERE rowid IN (SELECT stage_row FROM ` + tempTable(matchTable) + ` WHERE same AND NOT older)`)
+	if err != nil {
+		return err
+	}
+	res.Unchanged = skipped + same
+	res.Updated = matched - res.Unchanged
+	res.Inserted = distinct - matched
+	if res.Updated > 0 {
+		if err := l.replace(s, res.Updated, now); err != nil {
+			return err
+		}
+	}
+	return l.insertStaged(s, res.Inserted+res.Updated)
+}
+
+// replace removes the stored versions of staged rows, and notes the tombstones among them.
+func (l *load) replace(s session, want int64, now time.Time) error {
+	err := s.exec(`INSERT INTO _atsync.tombstone_log SELECT ?, ?, id, 'restored', NULL, ?, ? FROM `+tempTable(matchTable)+
+		` WHERE dead AND NOT older`, l.spec.Table.Entity.Name, l.spec.Table.Name, l.loadID, now)
+	if err != nil {
+		return err
+	}
+	n, err := s.count(`DELETE FROM ` + mainTable(l.spec.Table.Name) + ` AS t USING ` + tempTable(stageTable) + ` AS s WHERE t.id = s.id`)
+	if err == nil && n != want {
+		err = fmt.Errorf("%d rows replaced, %d expected: an id is in the table twice", n, want)
+	}
+	return err
+}
+
+// insertStaged moves what is left of the stage into the table.
+func (l *load) insertStaged(s session, want int64) error {
+	if want == 0 {
+		return nil
+	}
+	names := make([]string, 0, len(l.staged)+4)
+	values := make([]string, 0, len(l.staged)+4)
+	for _, c := range l.staged {
+		names = append(names, c.Name)
+		values = append(values, ident(c.Name)) // the table's type is the same or wider: the cast is exact
+	}
+	for _, c := range systemColumns()[:3] {
+		names = append(names, c[0])
+		values = append(values, ident(c[0]))
+	}
+	names = append(names, schemas.ColLoadID)
+	values = append(values, fmt.Sprint(l.loadID))
+	n, err := s.count(`INSERT INTO ` + mainTable(l.spec.Table.Name) + ` (` + idents(names) + `) SELECT ` + strings.Join(values, ", ") +
+		` FROM ` + tempTable(stageTable))
+	if err == nil && n != want {
+		err = fmt.Errorf("%d rows written, %d expected", n, want)
+	}
+	return err
+}
+
+// dedupe keeps the newest version of each id, of equals the one staged last, and returns how many ids there
+// are. Only narrow columns are read.
+func dedupe(s session, table, version string) (int64, error) {
+	var rows, ids int64
+	if err := s.row(`SELECT count(*), count(DISTINCT id) FROM `+table).Scan(&rows, &ids); err != nil || rows == ids {
+		return ids, err
+	}
+	n, err := s.count(`DELETE FROM ` + table + ` WHERE rowid IN (SELECT r FROM (
+		SELECT rowid AS r, row_number() OVER (PARTITION BY id ORDER BY ` + version + ` DESC NULLS LAST, rowid DESC) AS nth
+		FROM ` + table + ` WHERE id IN (SELECT id FROM ` + table + ` GROUP BY id HAVING count(*) > 1)) WHERE nth > 1)`)
+	if err == nil && n != rows-ids {
+		err = fmt.Errorf("%d duplicate rows removed, %d expected", n, rows-ids)
+	}
+	return ids, err
+}
+
+// stamps returns the columns whose greatest value is a row's version.
+func (l *load) stamps() []string {
+	e := l.spec.Table.Entity
+	if e.Class != schemas.ClassModified && e.Class != schemas.ClassActivity {
+		return nil
+	}
+	var out []string
+	for _, field := range e.Stamps {
+		if c := l.spec.Table.Column(field); c != nil {
+			out = append(out, c.Name)
+		}
+	}
+	return out
+}
+
+// version returns the expression of a row's version, NULL where the entity has none.
+func (l *load) version(prefix string, of shape) string {
+	var cols []string
+	for _, name := range l.stamps() {
+		if c := of.find(name); c != nil && c.Type.Kind == schemas.Timestamp {
+			cols = append(cols, prefix+ident(name))
+		}
+	}
+	if len(cols) == 0 {
+		return "NULL::TIMESTAMPTZ"
+	}
+	return "greatest(" + strings.Join(cols, ", ") + ")"
+}
+
+// versions returns the versions of a staged row s and a stored row t over the stamps that both have, or "".
+func (l *load) versions() (staged, stored string) {
+	var both shape
+	for _, c := range l.staged {
+		// stored: the column was there before this load, and still is a time
+		if old := l.stored.find(c.Name); old != nil && old.Type == c.Type {
+			both = append(both, c)
+		}
+	}
+	if staged = l.version("s.", both); strings.HasPrefix(staged, "NULL") {
+		return "", ""
+	}
+	return staged, l.version("t.", both)
+}
+
+// bury marks rows deleted and returns how many were live.
+func (l *load) bury(s session, c pipeline.Commit, now time.Time) (int64, error) {
+	if len(c.Tombstones) == 0 {
+		return 0, nil
+	}
+	if err := s.exec(`CREATE TEMP TABLE ` + ident(tombTable) + ` (id BIGINT)`); err != nil {
+		return 0, err
+	}
+	rec := idRecord(c.Tombstones)
+	defer rec.Release()
+	tombs, table, entity := tempTable(tombTable), mainTable(l.spec.Table.Name), l.spec.Table.Entity.Name
+	if err := l.w.feeds.bulk(s, tombs, []string{"id"}, rec); err != nil {
+		return 0, err
+	}
+	err := s.exec(`INSERT INTO _atsync.tombstone_log SELECT ?, ?, t.id, 'deleted', ?, ?, ? FROM `+table+` t
+		WHERE t._deleted_at IS NULL AND t.id IN (SELECT id FROM `+tombs+`)`, entity, l.spec.Table.Name, text(c.Reason), l.loadID, now)
+	if err != nil {
+		return 0, err
+	}
+	n, err := s.count(`UPDATE `+table+` SET _deleted_at = ?, _delete_reason = ?, _load_id = ?
+		WHERE _deleted_at IS NULL AND id IN (SELECT id FROM `+tombs+`)`, now, text(c.Reason), l.loadID)
+	if err != nil {
+		return 0, err
+	}
+	return n, s.exec(`DELETE FROM _atsync.rejects WHERE entity = ? AND id IN (SELECT id FROM `+tombs+`)`, entity)
+}
+
+func idRecord(ids []int64) arrow.RecordBatch {
+	b := array.NewInt64Builder(memory.DefaultAllocator)
+	defer b.Release()
+	b.AppendValues(ids, nil)
+	col := b.NewArray()
+	defer col.Release()
+	schema := arrow.NewSchema([]arrow.Field{{Name: "id", Type: arrow.PrimitiveTypes.Int64}}, nil)
+	return array.NewRecordBatch(schema, []arrow.Array{col}, int64(len(ids)))
+}
+
+// record writes the load's own row.
+func (l *load) record(s session, c pipeline.Commit, res pipeline.LoadResult, now time.Time) error {
+	window, err := json.Marshal(l.spec.Window)
+	if err != nil {
+		return err
+	}
+	var counted any
+	if c.SourceCount != nil {
+		counted = *c.SourceCount
+	}
+	return s.exec(`INSERT INTO _atsync.loads (load_id, run_id, entity, table_name, class, complete, read_window, started_at, ended_at,
+		status, fetched, inserted, updated, unchanged, deleted, rejected, source_count, requests, schema_changed, complete_through)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'ok', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		l.loadID, l.spec.RunID, l.spec.Table.Entity.Name, l.spec.Table.Name, string(l.spec.Class), l.spec.Complete, string(window),
+		l.started, now, res.Fetched, res.Inserted, res.Updated, res.Unchanged, res.Deleted, res.Rejected, counted, c.Requests,
+		res.SchemaChanged, instant(c.Checkpoint.CompleteThrough))
+}
+
+// saveCheckpoint writes the checkpoint and reads it back, which proves that the transaction is alive.
+func (l *load) saveCheckpoint(s session, cp pipeline.Checkpoint, now time.Time) error {
+	entity := l.spec.Table.Entity.Name
+	if err := s.exec(`DELETE FROM _atsync.checkpoints WHERE entity = ?`, entity); err != nil {
+		return err
+	}
+	err := s.exec(`INSERT INTO _atsync.checkpoints VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, entity, l.spec.Table.Name, string(l.spec.Class),
+		instant(cp.CompleteThrough), instant(cp.FullAt), instant(cp.RereadAt), cp.ParentLoad, l.loadID, l.spec.RunID, now)
+	if err != nil {
+		return err
+	}
+	got, err := checkpoint(s.ctx, s.conn, entity)
+	if err != nil {
+		return err
+	}
+	want := pipeline.Checkpoint{
+		CompleteThrough: cp.CompleteThrough.UTC().Truncate(time.Microsecond),
+		FullAt:          cp.FullAt.UTC().Truncate(time.Microsecond),
+		RereadAt:        cp.RereadAt.UTC().Truncate(time.Microsecond),
+		ParentLoad:      cp.ParentLoad,
+	}
+	if !got.CompleteThrough.Equal(want.CompleteThrough) || !got.FullAt.Equal(want.FullAt) || !got.RereadAt.Equal(want.RereadAt) ||
+		got.ParentLoad != want.ParentLoad {
+		return fmt.Errorf("the checkpoint reads back as %+v, written was %+v", got, want)
+	}
+	return nil
+}

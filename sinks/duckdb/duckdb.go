@@ -1,0 +1,237 @@
+// Package duckdb keeps one tenant's warehouse in a DuckDB file and publishes copies of it.
+//
+// It is a pipeline.Sink: batches are staged on a connection of their own and merged by key in one
+// transaction together with tombstones, rejects, the load record and the checkpoint. It promises that a
+// load is visible whole or not at all, whatever stops the process; that an id is in its table once; that a
+// row whose content is unchanged is not written; and that values arrive exactly.
+//
+// The warehouse file is private to this process. DuckDB guards it with a POSIX lock that the kernel drops
+// as soon as the process closes any other descriptor of the file. Therefore nothing here opens it but the
+// one DuckDB instance: sizes come from os.Stat, copies are made by a child process (see CopyChild), and
+// readers get a publication. It never runs SQL text from outside on the warehouse, never creates a primary
+// key or an index (they make the merge ten times slower), and never sends Go values through setters
+// unchecked.
+//
+// main() and the TestMain of every test that publishes must call CopyChild first.
+package duckdb
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	duckdb "github.com/duckdb/duckdb-go/v2"
+
+	"github.com/atsync/atsync/pipeline"
+)
+
+// Options says where a warehouse is and what it may use.
+type Options struct {
+	Path        string           // of the private file; its folder is created
+	Tenant      string           // named in errors, runs and freshness
+	MemoryLimit string           // of DuckDB's buffers, "512MB" by default; the process uses up to 200 MB more
+	Threads     int              // 2 by default
+	TempDir     string           // where staging spills; Path + ".tmp" by default
+	LockWait    time.Duration    // how long to wait for another process to let go of the file; 5 s by default, < 0: not at all
+	Now         func() time.Time // our clock; time.Now by default
+	Logger      *slog.Logger     // nil: silent
+}
+
+// Warehouse is one tenant's private DuckDB file. It implements pipeline.Sink and is safe for concurrent use.
+type Warehouse struct {
+	opts    Options
+	db      *sql.DB
+	feeds   *feeds
+	commit  chan struct{} // holds one token: commits, metadata, runs and publishing are serialised
+	version atomic.Int64  // counts commits of this process
+	loadID  atomic.Int64
+	runID   atomic.Int64
+	storage string
+
+	mu      sync.Mutex
+	loading map[string]*load // open loads by table
+	running map[int64]bool   // runs begun and not ended by this process
+}
+
+var _ pipeline.Sink = (*Warehouse)(nil)
+
+// Open opens or creates a warehouse. Another process that holds the file is waited for (Options.LockWait).
+// Errors are *pipeline.Error of ClassSink and name the remedy.
+func Open(ctx context.Context, opts Options) (*Warehouse, error) {
+	opts, err := opts.complete()
+	if err != nil {
+		return nil, err
+	}
+	connector, err := connect(ctx, opts)
+	if err != nil {
+		return nil, openError(opts, err)
+	}
+	w := &Warehouse{
+		opts:    opts,
+		db:      sql.OpenDB(connector),
+		commit:  make(chan struct{}, 1),
+		loading: map[string]*load{},
+		running: map[int64]bool{},
+	}
+	w.db.SetMaxIdleConns(2)
+	if err := w.prepare(ctx); err != nil {
+		_ = w.db.Close() // the error that matters is err
+		return nil, openError(opts, err)
+	}
+	opts.Logger.DebugContext(ctx, "warehouse open", "path", opts.Path, "storage", w.storage, "direct", w.feeds.direct)
+	return w, nil
+}
+
+// complete fills in the defaults and makes the path absolute.
+func (o Options) complete() (Options, error) {
+	if o.Path == "" {
+		return o, &pipeline.Error{Class: pipeline.ClassConfig, Tenant: o.Tenant, Op: "open warehouse",
+			Err: fmt.Errorf("no path"), Remedy: "set data_dir"}
+	}
+	abs, err := filepath.Abs(o.Path)
+	if err != nil {
+		return o, openError(o, err)
+	}
+	o.Path = abs
+	if o.MemoryLimit == "" {
+		o.MemoryLimit = "512MB"
+	}
+	if o.Threads <= 0 {
+		o.Threads = 2
+	}
+	if o.TempDir == "" {
+		o.TempDir = o.Path + ".tmp"
+	}
+	if o.LockWait == 0 {
+		o.LockWait = 5 * time.Second
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if err := os.MkdirAll(filepath.Dir(o.Path), 0o750); err != nil {
+		return o, openError(o, err)
+	}
+	return o, nil
+}
+
+// prepare settles the session, the table function and the system tables of a freshly opened instance.
+func (w *Warehouse) prepare(ctx context.Context) error {
+	conn, err := w.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }() // goes back to the pool
+	var registered int
+	err = conn.QueryRowContext(ctx, `SELECT count(*) FROM duckdb_functions() WHERE function_name = ?`, feedFunction).Scan(&registered)
+	if err != nil {
+		return err
+	}
+	if registered > 0 {
+		return errOpenHere
+	}
+	if _, err := conn.ExecContext(ctx, `SET GLOBAL TimeZone = 'UTC'`); err != nil {
+		return err
+	}
+	if w.feeds, err = registerFeeds(ctx, conn); err != nil {
+		return err
+	}
+	if err := w.createSystem(ctx); err != nil {
+		return err
+	}
+	err = conn.QueryRowContext(ctx, `SELECT coalesce(max(load_id), 0) FROM (
+		SELECT load_id FROM _atsync.loads UNION ALL SELECT load_id FROM _atsync.checkpoints)`).Scan(scanInt(&w.loadID))
+	if err != nil {
+		return err
+	}
+	err = conn.QueryRowContext(ctx, `SELECT coalesce(max(run_id), 0) FROM _atsync.runs`).Scan(scanInt(&w.runID))
+	if err != nil {
+		return err
+	}
+	return conn.QueryRowContext(ctx, `SELECT coalesce(tags['storage_version'], 'unknown')
+		FROM duckdb_databases() WHERE NOT internal AND path IS NOT NULL`).Scan(&w.storage)
+}
+
+// Path returns the absolute path of the private file. Do not open it.
+func (w *Warehouse) Path() string { return w.opts.Path }
+
+// StorageVersion returns the format of the file as DuckDB names it, e.g. "v1.0.0+".
+func (w *Warehouse) StorageVersion() string { return w.storage }
+
+// Close ends the instance: DuckDB checkpoints and lets go of the file. Open loads, which nobody may be using
+// any more, are aborted.
+func (w *Warehouse) Close() error {
+	w.mu.Lock()
+	open := slices.Collect(maps.Values(w.loading))
+	w.mu.Unlock()
+	for _, l := range open {
+		_ = l.Abort() // never fails
+	}
+	if err := w.lock(context.Background()); err != nil {
+		return err
+	}
+	defer w.unlock()
+	if err := w.db.Close(); err != nil {
+		return w.fail("", "close", err)
+	}
+	return nil
+}
+
+// lock takes the commit token, or gives up with ctx.
+func (w *Warehouse) lock(ctx context.Context) error {
+	select {
+	case w.commit <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (w *Warehouse) unlock() { <-w.commit }
+
+func (w *Warehouse) now() time.Time { return w.opts.Now().UTC().Truncate(time.Microsecond) }
+
+// scanInt scans a BIGINT into an atomic.
+func scanInt(dst *atomic.Int64) sql.Scanner { return atomicScanner{dst} }
+
+type atomicScanner struct{ dst *atomic.Int64 }
+
+// Scan implements sql.Scanner.
+func (s atomicScanner) Scan(v any) error {
+	n, ok := v.(int64)
+	if !ok {
+		return fmt.Errorf("want a BIGINT, got %T", v)
+	}
+	s.dst.Store(n)
+	return nil
+}
+
+// connect opens the instance and waits for a lock that another process holds.
+func connect(ctx context.Context, opts Options) (*duckdb.Connector, error) {
+	dsn, err := dataSource(opts)
+	if err != nil {
+		return nil, err
+	}
+	deadline := time.Now().Add(opts.LockWait)
+	for {
+		connector, err := duckdb.NewConnector(dsn, nil)
+		if err == nil || !isLocked(err) || !time.Now().Before(deadline) {
+			return connector, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,410 @@
+package duckdb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/atsync/atsync/pipeline"
+	"github.com/atsync/atsync/schemas"
+)
+
+// stageTable and the other temporary tables belong to a load's own connection.
+const (
+	stageTable   = "atsync_stage"
+	matchTable   = "atsync_match"
+	tombTable    = "atsync_tombs"
+	rejectTable  = "atsync_rejects"
+	currentTable = "atsync_rejects_now"
+)
+
+// rejectsHeld is how many rejects wait in memory before they are staged too.
+const rejectsHeld = 5000
+
+// load is one read on its way into one table.
+//
+// An empty table is filled directly, inside the load's transaction: nothing is staged, nothing is
+// compared. Otherwise rows wait in a temporary table for the merge.
+type load struct {
+	w       *Warehouse
+	spec    pipeline.LoadSpec
+	started time.Time
+	ctx     context.Context // of the staging; ends with the load, not with Begin's
+	cancel  context.CancelFunc
+	conn    *sql.Conn // nil until the first batch or Commit
+	stored  shape     // of the table before the load; nil: there is no table
+	target  shape     // of the table (direct) or the stage, as evolved for the batches so far
+	staged  shape     // of the stage, set by the merge
+	changes []change  // made to the table (direct)
+	direct  bool
+	begun   bool  // the transaction is open
+	loadID  int64 // 0 until given out
+	insert  *insert
+	schema  *arrow.Schema // of the running insert
+	fetched int64
+	rejects []stagedReject
+	spilled bool // rejects have gone to rejectTable
+	ended   bool
+	err     error // the first failure; nothing but Abort follows
+}
+
+// An insert is a running INSERT … SELECT.
+type insert struct {
+	feed *feed
+	id   int64
+	sent int64
+	done chan struct{}
+	rows int64 // that the statement inserted; valid, like err, once done is closed
+	err  error
+}
+
+type stagedReject struct {
+	schemas.Reject
+	readAt time.Time
+}
+
+// Begin opens a load. A second one on a table that has one is refused.
+func (w *Warehouse) Begin(ctx context.Context, spec pipeline.LoadSpec) (pipeline.Load, error) {
+	entity := spec.Table.Entity.Name
+	l := &load{w: w, spec: spec, started: w.now()}
+	l.ctx, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	w.mu.Lock()
+	busy := w.loading[spec.Table.Name] != nil
+	if !busy {
+		w.loading[spec.Table.Name] = l
+	}
+	w.mu.Unlock()
+	if busy {
+		l.cancel()
+		return nil, &pipeline.Error{Class: pipeline.ClassInternal, Tenant: w.opts.Tenant, Entity: entity, Op: "begin load",
+			Err: fmt.Errorf("the table %s has a load already", spec.Table.Name)}
+	}
+	if err := l.begin(ctx); err != nil {
+		l.release()
+		return nil, w.fail(entity, "begin load", err)
+	}
+	return l, nil
+}
+
+func (l *load) begin(ctx context.Context) error {
+	var err error
+	if l.stored, err = l.w.columns(ctx, l.w.db, l.spec.Table.Entity.Name); err != nil {
+		return err
+	}
+	l.direct = true
+	if l.stored != nil {
+		var n int64
+		err = l.w.db.QueryRowContext(ctx, `SELECT count(*) FROM `+mainTable(l.spec.Table.Name)).Scan(&n)
+		l.direct = n == 0
+	}
+	return err
+}
+
+// Stage takes a batch. It returns once the batch is queued; an error of its insertion comes with a later call.
+func (l *load) Stage(ctx context.Context, b pipeline.Batch) error {
+	return l.w.fail(l.spec.Table.Entity.Name, "stage", l.keep(l.stage(ctx, b)))
+}
+
+// keep remembers the first failure, so that nothing can be committed after it.
+func (l *load) keep(err error) error {
+	if err != nil && l.err == nil {
+		l.err = err
+	}
+	return err
+}
+
+func (l *load) usable(ctx context.Context) error {
+	if l.ended {
+		return errors.New("the load has ended")
+	}
+	if l.err != nil {
+		return fmt.Errorf("the load has failed: %w", l.err)
+	}
+	return context.Cause(ctx)
+}
+
+func (l *load) stage(ctx context.Context, b pipeline.Batch) error {
+	if err := l.usable(ctx); err != nil {
+		return err
+	}
+	readAt := b.ReadAt.UTC().Truncate(time.Microsecond)
+	for _, r := range b.Rejects {
+		l.rejects = append(l.rejects, stagedReject{r, readAt})
+	}
+	if b.Record != nil && b.Record.NumRows() > 0 {
+		if err := checkBatch(b.Record); err != nil {
+			return err
+		}
+		if err := l.send(ctx, portion{b.Record, readAt}); err != nil {
+			return err
+		}
+		l.fetched += b.Record.NumRows()
+	}
+	if len(l.rejects) >= rejectsHeld {
+		return l.spillRejects()
+	}
+	return nil
+}
+
+// send hands a record to the running insert, or to a new one if the record has other columns.
+func (l *load) send(ctx context.Context, p portion) error {
+	if l.insert != nil && !l.schema.Equal(p.rec.Schema()) {
+		if err := l.finish(); err != nil {
+			return err
+		}
+	}
+	if l.insert == nil {
+		if err := l.start(p.rec.Schema()); err != nil {
+			return err
+		}
+	}
+	p.rec.Retain()
+	select {
+	case l.insert.feed.in <- p:
+		l.insert.sent += p.rec.NumRows()
+		return nil
+	case <-l.insert.done:
+		p.rec.Release()
+		if err := l.finish(); err != nil {
+			return err
+		}
+		return errors.New("the insert ended early")
+	case <-ctx.Done():
+		p.rec.Release()
+		return context.Cause(ctx)
+	}
+}
+
+// start makes the target fit the schema and starts an insert into it.
+func (l *load) start(schema *arrow.Schema) error {
+	if err := l.open(); err != nil {
+		return err
+	}
+	if err := l.fit(schema); err != nil {
+		return err
+	}
+	names := make([]string, 0, schema.NumFields()+2)
+	for _, f := range schema.Fields() {
+		names = append(names, f.Name)
+	}
+	names = append(names, schemas.ColSyncedAt)
+	into, values := tempTable(stageTable), positions(schema.NumFields())+", synced_at"
+	if l.direct {
+		into = mainTable(l.spec.Table.Name)
+		names = append(names, schemas.ColLoadID)
+		values += ", " + strconv.FormatInt(l.loadID, 10)
+	}
+	fd, id, err := l.w.feeds.add(l.ctx, schema)
+	if err != nil {
+		return err
+	}
+	in := &insert{feed: fd, id: id, done: make(chan struct{})}
+	query := `INSERT INTO ` + into + ` (` + idents(names) + `) SELECT ` + values + ` FROM ` + feedFunction + `(` + strconv.FormatInt(id, 10) + `)`
+	go func() {
+		defer close(in.done)
+		in.rows, in.err = l.session().count(query)
+	}()
+	l.insert, l.schema = in, schema
+	return nil
+}
+
+// open takes the load's connection; a direct load starts its transaction.
+func (l *load) open() error {
+	if l.conn != nil {
+		return nil
+	}
+	conn, err := l.w.db.Conn(l.ctx)
+	if err != nil {
+		return err
+	}
+	l.conn = conn
+	if !l.direct {
+		return nil
+	}
+	return l.transact(l.session())
+}
+
+// transact starts the load's transaction, unless it has one, and gives out its id.
+func (l *load) transact(s session) error {
+	if l.begun {
+		return nil
+	}
+	l.begun = true
+	l.loadID = l.w.loadID.Add(1)
+	return s.exec("BEGIN TRANSACTION")
+}
+
+func (l *load) session() session { return session{l.ctx, l.conn} }
+
+// fit creates or evolves what the batches go into.
+func (l *load) fit(schema *arrow.Schema) error {
+	want, err := shapeOf(schema, l.spec.Table)
+	if err != nil {
+		return err
+	}
+	if l.direct {
+		return l.fitTable(want)
+	}
+	grown, changes := l.target.grow(want)
+	if l.target == nil {
+		defs := make([]string, 0, len(grown)+3)
+		for _, c := range grown {
+			defs = append(defs, ident(c.Name)+" "+c.Type.SQL())
+		}
+		for _, c := range systemColumns()[:3] {
+			defs = append(defs, ident(c[0])+" "+c[1])
+		}
+		err = l.session().exec(`CREATE TEMP TABLE ` + ident(stageTable) + ` (` + strings.Join(defs, ", ") + `)`)
+		l.target = grown
+		return err
+	}
+	for _, c := range changes {
+		if err := l.session().exec(alter(tempTable(stageTable), c)); err != nil {
+			return err
+		}
+	}
+	l.target = grown
+	return nil
+}
+
+// fitTable creates or evolves the table itself, inside the load's transaction.
+func (l *load) fitTable(want shape) error {
+	from := l.target
+	if from == nil {
+		from = l.stored
+	}
+	to, changes := from.grow(l.spec.Table.Columns)
+	to, more := to.grow(want)
+	changes = append(changes, more...)
+	if err := evolve(l.session(), l.spec.Table, from, to, changes); err != nil {
+		return err
+	}
+	l.changes = append(l.changes, changes...)
+	l.target = to
+	return nil
+}
+
+// finish ends the running insert and returns its error.
+func (l *load) finish() error {
+	in := l.insert
+	if in == nil {
+		return nil
+	}
+	l.insert = nil
+	close(in.feed.in)
+	<-in.done
+	l.w.feeds.remove(in.id)
+	in.feed.drain()
+	if in.err == nil && in.rows != in.sent {
+		return fmt.Errorf("%d of %d staged rows arrived", in.rows, in.sent)
+	}
+	return in.err
+}
+
+// Absent returns the live ids in the load's scope that were not staged.
+func (l *load) Absent(ctx context.Context) ([]int64, error) {
+	ids, err := l.absent(ctx)
+	return ids, l.w.fail(l.spec.Table.Entity.Name, "find absent rows", l.keep(err))
+}
+
+func (l *load) absent(ctx context.Context) ([]int64, error) {
+	if err := l.usable(ctx); err != nil {
+		return nil, err
+	}
+	if err := l.finish(); err != nil {
+		return nil, err
+	}
+	scope, ok := l.scope()
+	if l.direct || !ok {
+		return nil, nil
+	}
+	if err := l.open(); err != nil {
+		return nil, err
+	}
+	query := `SELECT t.id FROM ` + mainTable(l.spec.Table.Name) + ` t WHERE t._deleted_at IS NULL AND ` + scope
+	if l.target != nil {
+		query += ` AND NOT EXISTS (SELECT 1 FROM ` + tempTable(stageTable) + ` s WHERE s.id = t.id)`
+	}
+	return queryIDs(ctx, l.conn, query+` ORDER BY 1`)
+}
+
+// scope returns the condition for rows that the load would have seen, and false if it saw no whole scope.
+func (l *load) scope() (string, bool) {
+	if l.spec.Complete {
+		return "true", true
+	}
+	win := l.spec.Window
+	if len(win.In) == 0 {
+		return "", false
+	}
+	known := l.spec.Table.Column(win.InField)
+	if known == nil {
+		return "", false
+	}
+	col := l.stored.find(known.Name)
+	if col == nil {
+		return "", false
+	}
+	values := make([]string, len(win.In))
+	for i, v := range win.In {
+		values[i] = strconv.FormatInt(v, 10)
+		if col.Type.Kind == schemas.String {
+			values[i] = literal(values[i])
+		}
+	}
+	slices.Sort(values)
+	return `t.` + ident(col.Name) + ` IN (` + strings.Join(slices.Compact(values), ", ") + `)`, true
+}
+
+// Abort drops everything staged. After Commit it does nothing.
+func (l *load) Abort() error {
+	if l.ended {
+		return nil
+	}
+	l.cancel()
+	_ = l.finish() // the load is given up: its failure is known or wanted
+	l.release()
+	return nil
+}
+
+// release ends the load: its connection goes, and with it what is left of the transaction and the stage.
+func (l *load) release() {
+	l.ended = true
+	l.cancel()
+	if l.conn != nil {
+		discard(l.conn)
+		l.conn = nil
+	}
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	delete(l.w.loading, l.spec.Table.Name)
+}
+
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func queryIDs(ctx context.Context, q querier, query string, args ...any) ([]int64, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }() // rows.Err tells
+	var ids []int64
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
+}

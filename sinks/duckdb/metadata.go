@@ -1,0 +1,165 @@
+package duckdb
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/atsync/atsync/schemas"
+)
+
+// A choice is one row of picklists; its key is column and value.
+type choice struct {
+	field, column, value, label, parent string
+	active, isDefault, system           bool
+	sort                                int64
+	first, last                         time.Time
+}
+
+// shows reports whether two choices look the same to an analyst.
+func (c choice) shows(d choice) bool {
+	c.first, c.last, d.first, d.last = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	return c == d
+}
+
+type choiceKey struct{ column, value string }
+
+// SaveMetadata keeps an entity's metadata and brings picklists up to date. A choice that vanished stays,
+// inactive, with last_seen at the last reading that listed it. If nothing differs from what is stored, only
+// the time of reading is written.
+func (w *Warehouse) SaveMetadata(ctx context.Context, entity string, m *schemas.Metadata, at time.Time) (int64, error) {
+	var changed int64
+	err := w.write(ctx, func(s session) (err error) {
+		changed, err = w.saveMetadata(s, entity, m, at.UTC().Truncate(time.Microsecond))
+		return err
+	})
+	return changed, w.fail(entity, "save metadata", err)
+}
+
+func (w *Warehouse) saveMetadata(s session, entity string, m *schemas.Metadata, at time.Time) (int64, error) {
+	if m == nil {
+		return 0, errors.New("no metadata")
+	}
+	raw, err := json.Marshal(m)
+	if err != nil {
+		return 0, err
+	}
+	stored, found, err := w.metadata(s.ctx, s.conn, entity)
+	if err != nil {
+		return 0, err
+	}
+	if found && stored.json == string(raw) {
+		return 0, s.exec(`UPDATE _atsync.metadata SET read_at = ? WHERE entity = ?`, at, entity)
+	}
+	changed, err := w.savePicklists(s, entity, m, at, stored.at)
+	if err != nil {
+		return 0, err
+	}
+	if err := s.exec(`DELETE FROM _atsync.metadata WHERE entity = ?`, entity); err != nil {
+		return 0, err
+	}
+	return changed, s.exec(`INSERT INTO _atsync.metadata VALUES (?, ?, ?, ?)`, entity, string(raw), at, at)
+}
+
+// savePicklists writes the difference between the stored choices and the listed ones.
+func (w *Warehouse) savePicklists(s session, entity string, m *schemas.Metadata, at, before time.Time) (int64, error) {
+	stored, err := choices(s, entity)
+	if err != nil {
+		return 0, err
+	}
+	cols, err := w.columns(s.ctx, s.conn, entity)
+	if err != nil {
+		return 0, err
+	}
+	listed := listed(entity, m, cols)
+	var changed int64
+	for key, c := range listed {
+		old, ok := stored[key]
+		if ok && old.shows(c) {
+			continue
+		}
+		if c.first = at; ok {
+			c.first = old.first
+		}
+		c.last = at
+		if err := saveChoice(s, entity, c); err != nil {
+			return 0, err
+		}
+		changed++
+	}
+	for key, c := range stored {
+		if _, ok := listed[key]; ok || !c.active {
+			continue
+		}
+		c.active = false
+		if c.last.Before(before) {
+			c.last = before
+		}
+		if err := saveChoice(s, entity, c); err != nil {
+			return 0, err
+		}
+		changed++
+	}
+	return changed, nil
+}
+
+// listed returns the choices that metadata names. Fields and user-defined fields may share a name, never a column.
+func listed(entity string, m *schemas.Metadata, prior shape) map[choiceKey]choice {
+	e, ok := schemas.Lookup(entity)
+	if !ok {
+		e = &schemas.Entity{Name: entity}
+	}
+	table := schemas.NewTable(e, m, prior)
+	out := map[choiceKey]choice{}
+	add := func(f schemas.MetaField, udf bool) {
+		column := schemas.ColumnName(f.Name)
+		for _, c := range table.Columns {
+			if c.UDF == udf && c.Source == f.Name {
+				column = c.Name
+			}
+		}
+		for _, v := range f.PicklistValues {
+			out[choiceKey{clean(column), clean(v.Value)}] = choice{
+				field: clean(f.Name), column: clean(column), value: clean(v.Value), label: clean(v.Label), parent: clean(v.ParentValue),
+				active: v.IsActive, isDefault: v.IsDefault, system: v.IsSystem, sort: int64(v.SortOrder),
+			}
+		}
+	}
+	for _, f := range m.Fields {
+		add(f, false)
+	}
+	for _, f := range m.UDFs {
+		add(f, true)
+	}
+	return out
+}
+
+func choices(s session, entity string) (map[choiceKey]choice, error) {
+	rows, err := s.conn.QueryContext(s.ctx, `SELECT field, column_name, value, label, coalesce(parent_value, ''), is_active, is_default,
+		is_system, sort_order, first_seen, last_seen FROM main.picklists WHERE entity = ?`, entity)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }() // rows.Err tells
+	out := map[choiceKey]choice{}
+	for rows.Next() {
+		var c choice
+		err := rows.Scan(&c.field, &c.column, &c.value, &c.label, &c.parent, &c.active, &c.isDefault, &c.system, &c.sort,
+			when(&c.first), when(&c.last))
+		if err != nil {
+			return nil, err
+		}
+		out[choiceKey{c.column, c.value}] = c
+	}
+	return out, rows.Err()
+}
+
+func saveChoice(s session, entity string, c choice) error {
+	err := s.exec(`DELETE FROM main.picklists WHERE entity = ? AND column_name = ? AND value = ?`, entity, c.column, c.value)
+	if err != nil {
+		return err
+	}
+	return s.exec(`INSERT INTO main.picklists VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, entity, c.field, c.column, c.value, c.label,
+		text(c.parent), c.active, c.isDefault, c.system, c.sort, c.first, c.last)
+}

@@ -1,0 +1,161 @@
+package duckdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/atsync/atsync/pipeline"
+)
+
+// Publisher publishes a warehouse as a copy of its file. Readers that have the old copy open keep it; new
+// ones open the new copy: a rename never shows them a mixture.
+type Publisher struct {
+	w      *Warehouse
+	target string
+
+	mu   sync.Mutex
+	done int64 // the warehouse's version that target holds; -1: unknown
+}
+
+var _ pipeline.Publisher = (*Publisher)(nil)
+
+// NewPublisher returns a publisher to the file target, on any file system. The executable must call CopyChild.
+func NewPublisher(w *Warehouse, target string) *Publisher {
+	return &Publisher{w: w, target: target, done: -1}
+}
+
+// Published tells when the current publication was made; false if there is none.
+func (p *Publisher) Published() (time.Time, bool) {
+	info, err := os.Stat(p.target)
+	if err != nil {
+		return time.Time{}, false
+	}
+	return info.ModTime().UTC(), true
+}
+
+// Publish brings the publication up to the newest commit. While the copy is made (about a second a gigabyte)
+// commits wait: nothing may checkpoint or append meanwhile. Staging and first loads go on. If nothing was committed
+// since the last call, nothing is copied.
+func (p *Publisher) Publish(ctx context.Context) (pipeline.Publication, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	start := time.Now()
+	size, err := p.publish(ctx)
+	if err != nil {
+		opts := p.w.opts
+		opts.Path = p.target
+		return pipeline.Publication{}, wrap(opts, "", "publish", err)
+	}
+	took := time.Since(start)
+	return pipeline.Publication{Path: p.target, Bytes: size, Seconds: took.Seconds(), Took: took}, nil
+}
+
+func (p *Publisher) publish(ctx context.Context) (int64, error) {
+	if err := p.w.lock(ctx); err != nil {
+		return 0, err
+	}
+	unlock := sync.OnceFunc(p.w.unlock)
+	defer unlock()
+	version := p.w.version.Load()
+	if info, err := os.Stat(p.target); err == nil && p.done == version {
+		return info.Size(), nil
+	}
+	if err := p.makeRoom(); err != nil {
+		return 0, err
+	}
+	job, err := p.checkpoint(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer removeCopy(job.To)
+	if err := job.run(ctx); err != nil {
+		return 0, err
+	}
+	unlock()
+	info, err := os.Stat(job.To)
+	if err != nil {
+		return 0, err
+	}
+	// a log beside the target belongs to a version that somebody opened for writing: DuckDB would replay it on ours
+	if err := os.Remove(p.target + ".wal"); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return 0, err
+	}
+	if err := os.Rename(job.To, p.target); err != nil {
+		return 0, err
+	}
+	p.done = version
+	return info.Size(), syncDir(filepath.Dir(p.target))
+}
+
+// checkpoint empties the log into the file. A first load that runs beside keeps DuckDB from that; then the log
+// is copied too and the copy is checkpointed instead.
+func (p *Publisher) checkpoint(ctx context.Context) (copyJob, error) {
+	job := copyJob{From: p.w.opts.Path, To: p.partial(fmt.Sprintf("%d-%d", os.Getpid(), time.Now().UnixNano()))}
+	_, err := p.w.db.ExecContext(ctx, "CHECKPOINT")
+	if err != nil && strings.Contains(err.Error(), "Cannot CHECKPOINT") {
+		job.Log, err = true, nil
+	}
+	return job, err
+}
+
+// partial names an unfinished copy, beside the target since rename works within one file system.
+func (p *Publisher) partial(id string) string {
+	return filepath.Join(filepath.Dir(p.target), "."+filepath.Base(p.target)+".partial-"+id)
+}
+
+// makeRoom prepares the target's folder: it exists, holds no left-overs of killed publications and has space.
+func (p *Publisher) makeRoom() error {
+	dir := filepath.Dir(p.target)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	live, err := os.Stat(p.w.opts.Path)
+	if err != nil {
+		return err
+	}
+	if old, err := os.Stat(p.target); err == nil && os.SameFile(live, old) {
+		return &pipeline.Error{Class: pipeline.ClassConfig, Tenant: p.w.opts.Tenant, Op: "publish",
+			Err: fmt.Errorf("%s is the warehouse itself", p.target), Remedy: "give sink.path another folder than data_dir/work"}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), filepath.Base(p.partial(""))) {
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	need := live.Size() + 1<<20
+	if log, err := os.Stat(p.w.opts.Path + ".wal"); err == nil {
+		need += 2 * log.Size()
+	}
+	if free, ok := freeSpace(dir); ok && free < need {
+		return &pipeline.Error{Class: pipeline.ClassSink, Tenant: p.w.opts.Tenant, Op: "publish",
+			Err:    fmt.Errorf("a copy needs %d MB, %s has %d MB left", need>>20, dir, free>>20),
+			Remedy: "free space there; the old publication stays readable"}
+	}
+	return nil
+}
+
+func removeCopy(path string) {
+	for _, name := range []string{path, path + ".wal"} {
+		_ = os.Remove(name) // gone already after a successful rename; the next publication cleans up
+	}
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

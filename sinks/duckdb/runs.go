@@ -1,0 +1,117 @@
+package duckdb
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/atsync/atsync/pipeline"
+)
+
+// BeginRun records a run's start. Runs that an earlier process left running are marked interrupted.
+func (w *Warehouse) BeginRun(ctx context.Context, run pipeline.Run) (int64, error) {
+	id := w.runID.Add(1)
+	err := w.write(ctx, func(s session) error {
+		if err := w.interrupt(s); err != nil {
+			return err
+		}
+		return s.exec(`INSERT INTO _atsync.runs (run_id, tenant, command, started_at, status, requests, streams)
+			VALUES (?, ?, ?, ?, 'running', 0, '[]')`, id, w.opts.Tenant, run.Command, instant(run.StartedAt))
+	})
+	if err != nil {
+		return 0, w.fail("", "begin run", err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.running[id] = true
+	return id, nil
+}
+
+func (w *Warehouse) interrupt(s session) error {
+	w.mu.Lock()
+	var mine []string
+	for id := range w.running {
+		mine = append(mine, strconv.FormatInt(id, 10))
+	}
+	w.mu.Unlock()
+	query := `UPDATE _atsync.runs SET status = 'interrupted', ended_at = ?, error = 'the process ended before the run did', error_class = 'canceled'
+		WHERE status = 'running'`
+	if len(mine) > 0 {
+		query += ` AND run_id NOT IN (` + strings.Join(mine, ", ") + `)`
+	}
+	return s.exec(query, w.now())
+}
+
+// EndRun records a run's outcome, with a load record for every stream that failed.
+func (w *Warehouse) EndRun(ctx context.Context, run pipeline.Run) error {
+	streams, err := json.Marshal(slices.Concat([]pipeline.StreamReport{}, run.Streams))
+	if err != nil {
+		return w.fail("", "end run", err)
+	}
+	err = w.write(ctx, func(s session) error {
+		n, err := s.count(`UPDATE _atsync.runs SET ended_at = ?, status = ?, requests = ?, error = ?, error_class = ?, streams = ?
+			WHERE run_id = ?`, instant(run.EndedAt), string(run.Status), run.Requests, text(run.Error), text(string(run.ErrorClass)),
+			clean(string(streams)), run.ID)
+		if err != nil {
+			return err
+		}
+		if n != 1 {
+			return errors.New("no run " + strconv.FormatInt(run.ID, 10))
+		}
+		for _, r := range run.Streams {
+			if err := w.recordStream(s, run, r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return w.fail("", "end run", err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.running, run.ID)
+	return nil
+}
+
+// recordStream completes the record of a committed load, or writes one for a stream that stored nothing.
+func (w *Warehouse) recordStream(s session, run pipeline.Run, r pipeline.StreamReport) error {
+	if r.LoadID != 0 {
+		return s.exec(`UPDATE _atsync.loads SET mode = ?, requests = ? WHERE load_id = ?`, text(r.Mode), r.Requests, r.LoadID)
+	}
+	switch r.Status {
+	case pipeline.StatusFailed, pipeline.StatusPartial, pipeline.StatusInterrupted:
+	default:
+		return nil
+	}
+	started := run.EndedAt.Add(-time.Duration(r.Seconds * float64(time.Second)))
+	return s.exec(`INSERT INTO _atsync.loads (load_id, run_id, entity, table_name, mode, class, started_at, ended_at, status, fetched,
+		inserted, updated, unchanged, deleted, rejected, requests, schema_changed, error, error_class)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, ?, false, ?, ?)`,
+		w.loadID.Add(1), run.ID, r.Entity, r.Table, text(r.Mode), text(r.Class), instant(started), instant(run.EndedAt), string(r.Status),
+		r.Fetched, r.Requests, text(r.Error), text(string(r.ErrorClass)))
+}
+
+// Hold returns the tenant's auth hold, or nil.
+func (w *Warehouse) Hold(ctx context.Context) (*pipeline.Hold, error) {
+	var h pipeline.Hold
+	err := w.db.QueryRowContext(ctx, `SELECT since, reason, fingerprint FROM _atsync.holds`).Scan(when(&h.Since), &h.Reason, &h.Fingerprint)
+	if err != nil {
+		return nil, w.fail("", "read hold", noRows(err))
+	}
+	return &h, nil
+}
+
+// SetHold places a hold, or lifts it.
+func (w *Warehouse) SetHold(ctx context.Context, hold *pipeline.Hold) error {
+	return w.fail("", "set hold", w.write(ctx, func(s session) error {
+		if err := s.exec(`DELETE FROM _atsync.holds`); err != nil || hold == nil {
+			return err
+		}
+		return s.exec(`INSERT INTO _atsync.holds VALUES (?, ?, ?, ?)`, w.opts.Tenant, instant(hold.Since), clean(hold.Reason), clean(hold.Fingerprint))
+	}))
+}

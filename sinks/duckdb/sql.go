@@ -1,0 +1,141 @@
+package duckdb
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"strings"
+	"time"
+)
+
+// ident quotes a name for SQL. Every name passes through it: those of user-defined fields are hostile input.
+// A NUL, which would end the statement text, and broken UTF-8 become U+FFFD.
+func ident(name string) string { return `"` + strings.ReplaceAll(clean(name), `"`, `""`) + `"` }
+
+// literal quotes a text for the few statements that take no parameters.
+func literal(text string) string { return `'` + strings.ReplaceAll(clean(text), `'`, `''`) + `'` }
+
+func clean(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// idents quotes names and joins them with commas.
+func idents(names []string) string {
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = ident(n)
+	}
+	return strings.Join(quoted, ", ")
+}
+
+// table names a table of the warehouse itself, temp one of the connection.
+func mainTable(name string) string { return "main." + ident(name) }
+func tempTable(name string) string { return "temp.main." + ident(name) }
+
+// session is a connection with a transaction on it. Every statement's error is returned: in an aborted
+// transaction DuckDB's COMMIT reports success.
+type session struct {
+	ctx  context.Context
+	conn *sql.Conn
+}
+
+func (s session) exec(query string, args ...any) error {
+	_, err := s.conn.ExecContext(s.ctx, query, args...)
+	return err
+}
+
+// count runs a statement and returns how many rows it touched.
+func (s session) count(query string, args ...any) (int64, error) {
+	res, err := s.conn.ExecContext(s.ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+func (s session) row(query string, args ...any) *sql.Row {
+	return s.conn.QueryRowContext(s.ctx, query, args...)
+}
+
+// number runs a query that yields one integer.
+func (s session) number(query string, args ...any) (n int64, err error) {
+	err = s.row(query, args...).Scan(&n)
+	return n, err
+}
+
+// end commits, or rolls back if err is set or the context has ended. Once the COMMIT is sent it is not interrupted.
+func (s session) end(err error) error {
+	if err == nil {
+		err = context.Cause(s.ctx)
+	}
+	calm := context.WithoutCancel(s.ctx)
+	if err == nil {
+		_, err = s.conn.ExecContext(calm, "COMMIT")
+	}
+	if err != nil {
+		_, _ = s.conn.ExecContext(calm, "ROLLBACK") // a failed COMMIT has rolled back already
+	}
+	return err
+}
+
+// write runs fn in a transaction of its own, alone among all commits.
+func (w *Warehouse) write(ctx context.Context, fn func(session) error) error {
+	if err := w.lock(ctx); err != nil {
+		return err
+	}
+	defer w.unlock()
+	conn, err := w.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer discard(conn)
+	s := session{ctx, conn}
+	if err := s.exec("BEGIN TRANSACTION"); err != nil {
+		return err
+	}
+	if err := s.end(fn(s)); err != nil {
+		return err
+	}
+	w.version.Add(1)
+	return nil
+}
+
+// discard closes a connection for good, and with it its temporary tables and whatever transaction it had.
+func discard(conn *sql.Conn) {
+	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+	_ = conn.Close() // reports only that the connection is gone
+}
+
+// instant makes a parameter of a time: NULL for the zero time.
+func instant(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UTC().Truncate(time.Microsecond)
+}
+
+// text makes a parameter of a string: NULL for the empty one.
+func text(s string) any {
+	if s == "" {
+		return nil
+	}
+	return clean(s)
+}
+
+// when scans a nullable TIMESTAMPTZ.
+func when(dst *time.Time) sql.Scanner { return timeScanner{dst} }
+
+type timeScanner struct{ dst *time.Time }
+
+// Scan implements sql.Scanner.
+func (s timeScanner) Scan(v any) error {
+	var n sql.NullTime
+	if err := n.Scan(v); err != nil {
+		return err
+	}
+	*s.dst = time.Time{}
+	if n.Valid {
+		*s.dst = n.Time.UTC()
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+package duckdb
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/atsync/atsync/pipeline"
+	"github.com/atsync/atsync/schemas"
+)
+
+// Stream returns what is stored of an entity.
+func (w *Warehouse) Stream(ctx context.Context, entity string) (pipeline.StreamState, error) {
+	st, err := w.stream(ctx, entity)
+	return st, w.fail(entity, "read state", err)
+}
+
+func (w *Warehouse) stream(ctx context.Context, entity string) (st pipeline.StreamState, err error) {
+	if st.Checkpoint, err = checkpoint(ctx, w.db, entity); err != nil {
+		return st, err
+	}
+	cols, err := w.columns(ctx, w.db, entity)
+	if err != nil {
+		return st, err
+	}
+	st.Columns = cols
+	meta, _, err := w.metadata(ctx, w.db, entity)
+	if err != nil {
+		return st, err
+	}
+	st.Metadata, st.MetadataAt = meta.parsed, meta.at
+	if cols == nil {
+		return st, nil
+	}
+	table, err := w.tableOf(ctx, entity)
+	if err != nil {
+		return st, err
+	}
+	var maxID sql.NullInt64
+	err = w.db.QueryRowContext(ctx, `SELECT count(*) FILTER (WHERE _deleted_at IS NULL), max(id) FROM `+mainTable(table)).
+		Scan(&st.LiveRows, &maxID)
+	if maxID.Valid {
+		st.MaxID = &maxID.Int64
+	}
+	return st, err
+}
+
+// checkpoint reads an entity's checkpoint, zero if it has none.
+func checkpoint(ctx context.Context, q querier, entity string) (cp pipeline.Checkpoint, err error) {
+	err = q.QueryRowContext(ctx, `SELECT complete_through, full_at, reread_at, parent_load FROM _atsync.checkpoints WHERE entity = ?`, entity).
+		Scan(when(&cp.CompleteThrough), when(&cp.FullAt), when(&cp.RereadAt), &cp.ParentLoad)
+	return cp, noRows(err)
+}
+
+func (w *Warehouse) tableOf(ctx context.Context, entity string) (table string, err error) {
+	err = w.db.QueryRowContext(ctx, `SELECT any_value(table_name) FROM _atsync.columns WHERE entity = ?`, entity).Scan(&table)
+	return table, err
+}
+
+// columns reads the shape of an entity's table, nil if it has none.
+func (w *Warehouse) columns(ctx context.Context, q querier, entity string) (shape, error) {
+	rows, err := q.QueryContext(ctx, `SELECT column_name, source, udf, type, coalesce(reference, ''), picklist, queryable, in_metadata
+		FROM _atsync.columns WHERE entity = ? ORDER BY ordinal`, entity)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }() // rows.Err tells
+	var out shape
+	for rows.Next() {
+		var c schemas.Column
+		var sqlType string
+		if err := rows.Scan(&c.Name, &c.Source, &c.UDF, &sqlType, &c.Reference, &c.Picklist, &c.Queryable, &c.InMetadata); err != nil {
+			return nil, err
+		}
+		if c.Type, err = schemas.ParseSQLType(sqlType); err != nil {
+			return nil, fmt.Errorf("column %s: %w", c.Name, err)
+		}
+		out = append(out, c)
+	}
+	return out, rows.Err()
+}
+
+// Changed returns the ids written or tombstoned by loads after the given one, and the newest load among
+// the table's rows.
+func (w *Warehouse) Changed(ctx context.Context, table string, after int64) ([]int64, int64, error) {
+	ids, newest, err := w.changed(ctx, table, after)
+	return ids, newest, w.fail(table, "find changed rows", err)
+}
+
+func (w *Warehouse) changed(ctx context.Context, table string, after int64) (ids []int64, newest int64, err error) {
+	var known int64
+	err = w.db.QueryRowContext(ctx, `SELECT count(*) FROM _atsync.columns WHERE table_name = ?`, table).Scan(&known)
+	if err != nil || known == 0 {
+		return nil, 0, err
+	}
+	conn, err := w.db.Conn(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer discard(conn)
+	s := session{ctx, conn}
+	if err := s.exec("BEGIN TRANSACTION"); err != nil { // both answers from one snapshot
+		return nil, 0, err
+	}
+	if newest, err = s.number(`SELECT coalesce(max(_load_id), 0) FROM ` + mainTable(table)); err != nil {
+		return nil, 0, err
+	}
+	if ids, err = queryIDs(ctx, conn, `SELECT id FROM `+mainTable(table)+` WHERE _load_id > ? ORDER BY id`, after); err != nil {
+		return nil, 0, err
+	}
+	return ids, newest, s.end(nil)
+}
+
+// storedMetadata is an entity's row of _atsync.metadata.
+type storedMetadata struct {
+	parsed *schemas.Metadata
+	json   string
+	at     time.Time
+}
+
+func (w *Warehouse) metadata(ctx context.Context, q querier, entity string) (m storedMetadata, found bool, err error) {
+	err = q.QueryRowContext(ctx, `SELECT metadata::VARCHAR, read_at FROM _atsync.metadata WHERE entity = ?`, entity).
+		Scan(&m.json, when(&m.at))
+	if err != nil {
+		return m, false, noRows(err)
+	}
+	m.parsed = new(schemas.Metadata)
+	if err := json.Unmarshal([]byte(m.json), m.parsed); err != nil {
+		return m, true, fmt.Errorf("stored metadata of %s: %w", entity, err)
+	}
+	return m, true, nil
+}

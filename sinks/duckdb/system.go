@@ -1,0 +1,142 @@
+package duckdb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/atsync/atsync/pipeline"
+)
+
+// formatVersion is the version of the system tables. A warehouse with a newer one is refused.
+const formatVersion = 1
+
+// A systemTable is one of _atsync's tables: what analysts and `atsync status` read.
+type systemTable struct{ name, comment, columns string }
+
+func systemTables() []systemTable {
+	return []systemTable{
+		{"_atsync.checkpoints", "How far each entity has been read; written with the rows it speaks of. Times are Autotask's clock.",
+			`entity VARCHAR, table_name VARCHAR, class VARCHAR, complete_through TIMESTAMPTZ, full_at TIMESTAMPTZ,
+			reread_at TIMESTAMPTZ, parent_load BIGINT, load_id BIGINT, run_id BIGINT, updated_at TIMESTAMPTZ`},
+		{"_atsync.runs", "One row for each command that worked on this tenant; streams holds its report per entity.",
+			`run_id BIGINT, tenant VARCHAR, command VARCHAR, started_at TIMESTAMPTZ, ended_at TIMESTAMPTZ, status VARCHAR,
+			requests BIGINT, error VARCHAR, error_class VARCHAR, streams JSON`},
+		{"_atsync.loads", "One row for each read of one entity, committed or failed.",
+			`load_id BIGINT, run_id BIGINT, entity VARCHAR, table_name VARCHAR, mode VARCHAR, class VARCHAR, complete BOOLEAN,
+			read_window JSON, started_at TIMESTAMPTZ, ended_at TIMESTAMPTZ, status VARCHAR, fetched BIGINT, inserted BIGINT,
+			updated BIGINT, unchanged BIGINT, deleted BIGINT, rejected BIGINT, source_count BIGINT, requests BIGINT,
+			schema_changed BOOLEAN, complete_through TIMESTAMPTZ, error VARCHAR, error_class VARCHAR`},
+		{"_atsync.rejects", "Values that did not fit their column and are NULL there. A row goes when its value is read clean.",
+			`entity VARCHAR, table_name VARCHAR, id BIGINT, column_name VARCHAR, field VARCHAR, raw VARCHAR, reason VARCHAR,
+			load_id BIGINT, found_at TIMESTAMPTZ`},
+		{"_atsync.columns", "The columns of every table with Autotask's own name for them.",
+			`entity VARCHAR, table_name VARCHAR, ordinal BIGINT, column_name VARCHAR, source VARCHAR, udf BOOLEAN, type VARCHAR,
+			reference VARCHAR, picklist BOOLEAN, queryable BOOLEAN, in_metadata BOOLEAN, load_id BIGINT, added_at TIMESTAMPTZ`},
+		{"_atsync.schema_changes", "Tables created, columns added, types widened.",
+			`load_id BIGINT, changed_at TIMESTAMPTZ, entity VARCHAR, table_name VARCHAR, change VARCHAR, column_name VARCHAR,
+			old_type VARCHAR, new_type VARCHAR`},
+		{"_atsync.tombstone_log", "Rows found deleted, and rows that came back (event: deleted, restored).",
+			`entity VARCHAR, table_name VARCHAR, id BIGINT, event VARCHAR, reason VARCHAR, load_id BIGINT, noted_at TIMESTAMPTZ`},
+		{"_atsync.holds", "A tenant whose login was refused: no request is sent until the credentials change.",
+			`tenant VARCHAR, since TIMESTAMPTZ, reason VARCHAR, fingerprint VARCHAR`},
+		{"_atsync.metadata", "The tenant's entityInformation as last read, one row for each entity.",
+			`entity VARCHAR, metadata JSON, read_at TIMESTAMPTZ, changed_at TIMESTAMPTZ`},
+		{"main.picklists", "The choices of every picklist field, over time: one that vanishes stays, inactive.",
+			`entity VARCHAR, field VARCHAR, column_name VARCHAR, value VARCHAR, label VARCHAR, parent_value VARCHAR,
+			is_active BOOLEAN, is_default BOOLEAN, is_system BOOLEAN, sort_order BIGINT, first_seen TIMESTAMPTZ, last_seen TIMESTAMPTZ`},
+	}
+}
+
+// freshnessView needs no extension to be read: the lag is made of plain integers.
+const freshnessView = `CREATE OR REPLACE VIEW _atsync.freshness AS
+SELECT (SELECT value FROM _atsync.info WHERE key = 'tenant') AS tenant,
+	l.table_name AS "table", l.entity, c.complete_through, l.last_success_at, coalesce(c.class, l.class) AS class,
+	to_microseconds(epoch_us(now()) - epoch_us(c.complete_through)) AS lag
+FROM (SELECT entity, arg_max(table_name, load_id) AS table_name, arg_max(class, load_id) AS class,
+		max(ended_at) FILTER (WHERE status = 'ok') AS last_success_at
+	FROM _atsync.loads GROUP BY entity) l
+LEFT JOIN _atsync.checkpoints c ON c.entity = l.entity
+ORDER BY l.entity`
+
+// createSystem creates what is missing of _atsync, or refuses a warehouse of a newer format.
+func (w *Warehouse) createSystem(ctx context.Context) error {
+	version, err := w.format(ctx)
+	if err != nil || version == formatVersion {
+		return err
+	}
+	return w.write(ctx, func(s session) error {
+		ddl := []string{
+			`CREATE SCHEMA IF NOT EXISTS _atsync`,
+			`CREATE TABLE IF NOT EXISTS _atsync.info (key VARCHAR, value VARCHAR)`,
+		}
+		for _, t := range systemTables() {
+			ddl = append(ddl,
+				`CREATE TABLE IF NOT EXISTS `+t.name+` (`+t.columns+`)`,
+				`COMMENT ON TABLE `+t.name+` IS `+literal(t.comment))
+		}
+		ddl = append(ddl, freshnessView,
+			`COMMENT ON VIEW _atsync.freshness IS 'Up to when each table is complete, and how long ago that is.'`,
+			`DELETE FROM _atsync.info`)
+		for _, q := range ddl {
+			if err := s.exec(q); err != nil {
+				return err
+			}
+		}
+		return s.exec(`INSERT INTO _atsync.info VALUES ('format', ?), ('tenant', ?)`, strconv.Itoa(formatVersion), w.opts.Tenant)
+	})
+}
+
+// format returns the format version of the file, 0 for a new one.
+func (w *Warehouse) format(ctx context.Context) (int, error) {
+	var tables int
+	err := w.db.QueryRowContext(ctx, `SELECT count(*) FROM duckdb_tables() WHERE schema_name = '_atsync' AND table_name = 'info'`).Scan(&tables)
+	if err != nil || tables == 0 {
+		return 0, err
+	}
+	info := map[string]string{}
+	rows, err := w.db.QueryContext(ctx, `SELECT key, value FROM _atsync.info`)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = rows.Close() }() // rows.Err tells
+	for rows.Next() {
+		var k, v string
+		if err := rows.Scan(&k, &v); err != nil {
+			return 0, err
+		}
+		info[k] = v
+	}
+	if err := rows.Err(); err != nil {
+		return 0, err
+	}
+	return w.checkInfo(info)
+}
+
+func (w *Warehouse) checkInfo(info map[string]string) (int, error) {
+	version, err := strconv.Atoi(info["format"])
+	if err != nil {
+		return 0, fmt.Errorf("the warehouse has no format version: %w", err)
+	}
+	if version > formatVersion {
+		return 0, &pipeline.Error{Class: pipeline.ClassSink, Tenant: w.opts.Tenant, Op: "open warehouse",
+			Err:    fmt.Errorf("%s has format %d, this atsync knows %d", w.opts.Path, version, formatVersion),
+			Remedy: "use a newer atsync"}
+	}
+	if owner := info["tenant"]; owner != w.opts.Tenant {
+		return 0, &pipeline.Error{Class: pipeline.ClassSink, Tenant: w.opts.Tenant, Op: "open warehouse",
+			Err:    fmt.Errorf("%s belongs to the tenant %q", w.opts.Path, owner),
+			Remedy: "give each tenant its own file, or rename the tenant back"}
+	}
+	return version, nil
+}
+
+// noRows turns "no such row" into nil.
+func noRows(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	return err
+}

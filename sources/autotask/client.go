@@ -1,0 +1,232 @@
+// Package autotask reads one tenant of Autotask PSA through its REST API: it is the pipeline.Source of atsync.
+//
+// It promises that a slice is read completely, in ascending id order, or fails; that credentials go to the
+// tenant's own zone host only, never across a redirect and never unencrypted beyond the local machine; that a
+// login that is refused is tried at most twice before everything stops (the hold); that it keeps to the
+// thread limit per entity and leaves part of the hourly quota to others; and that no error, log line or
+// formatted value holds a secret.
+// It never writes to Autotask, never follows nextPageUrl, and knows no sink and no file.
+package autotask
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/atsync/atsync/pipeline"
+)
+
+// Config says which tenant to read and how. Tenant and Credentials are required.
+type Config struct {
+	Tenant      string // name in errors and logs
+	Credentials Credentials
+
+	// Zone is webservices3, 3, a host, or a REST URL with or without /V1.0. Empty: asked from DiscoveryURL.
+	Zone string
+	// DiscoveryURL is where zoneInformation is asked, by default https://webservices.autotask.net.
+	DiscoveryURL string
+
+	// Transport carries the requests; see NewTransport, which is what nil means. Tenants should share one.
+	Transport http.RoundTripper
+	Trace     *pipeline.Trace // may be nil
+	Logger    *slog.Logger    // may be nil
+
+	// Hold is the tenant's hold as it was kept. It stands as long as the credentials are the same.
+	Hold *pipeline.Hold
+	// OnHold keeps a new hold, or with nil forgets it. It is called at most once per change.
+	OnHold func(ctx context.Context, hold *pipeline.Hold) error
+
+	Limits Limits
+}
+
+// Limits bound what a client asks of Autotask and of this machine. Zero values mean the defaults.
+type Limits struct {
+	ThreadsPerEntity int           // requests at a time on one entity: default 2, the server allows 3 (api.md §7)
+	PageSize         int           // rows per page: default and most 500
+	RequestTimeout   time.Duration // for one exchange, body included: default 120 s
+	PageBytes        int64         // largest page, unpacked: default 64 MiB
+	MetadataBytes    int64         // largest other answer, unpacked: default 32 MiB
+	Attempts         int           // per request that fails in a way that may pass: default 5
+	Backoff          time.Duration // before the second attempt, doubling up to 30 s: default 500 ms
+	RetryBudget      int           // retries between two logins, over all requests: default 200
+	QuotaShare       float64       // of the hourly threshold, all integrations together, at which reads wait: default 0.75
+	QuotaWait        time.Duration // how long a read waits for quota before it fails: default 1 h
+}
+
+func (l Limits) withDefaults() (Limits, error) {
+	for _, v := range []*int{&l.ThreadsPerEntity, &l.PageSize, &l.Attempts, &l.RetryBudget} {
+		if *v < 0 {
+			return l, errors.New("a limit is negative")
+		}
+	}
+	if l.PageSize > 500 {
+		return l, fmt.Errorf("page size %d is more than Autotask's 500", l.PageSize)
+	}
+	if l.ThreadsPerEntity > 3 {
+		return l, fmt.Errorf("%d threads per entity are more than Autotask's 3", l.ThreadsPerEntity)
+	}
+	orDefault(&l.ThreadsPerEntity, 2)
+	orDefault(&l.PageSize, 500)
+	orDefault(&l.RequestTimeout, 120*time.Second)
+	orDefault(&l.PageBytes, 64<<20)
+	orDefault(&l.MetadataBytes, 32<<20)
+	orDefault(&l.Attempts, 5)
+	orDefault(&l.Backoff, 500*time.Millisecond)
+	orDefault(&l.RetryBudget, 200)
+	orDefault(&l.QuotaShare, 0.75)
+	orDefault(&l.QuotaWait, time.Hour)
+	return l, nil
+}
+
+func orDefault[T int | int64 | float64 | time.Duration](v *T, def T) {
+	if *v <= 0 {
+		*v = def
+	}
+}
+
+// Client reads one tenant. Its methods may be called concurrently. It implements pipeline.Source.
+type Client struct {
+	tenant    string
+	creds     Credentials
+	discovery string // scheme and host
+	limits    Limits
+	http      *http.Client
+	trace     pipeline.Trace
+	log       *slog.Logger
+	onHold    func(ctx context.Context, hold *pipeline.Hold) error
+
+	session   session
+	quota     *quota
+	zoneLock  lock
+	loginLock lock
+	buffers   sync.Pool // of *bytes.Buffer
+
+	mu       sync.Mutex
+	buckets  map[string]*threads
+	requests map[string]int64
+	retries  int // left until the next login
+}
+
+var _ pipeline.Source = (*Client)(nil)
+
+// New checks the configuration and returns a client. It sends nothing.
+func New(cfg Config) (*Client, error) {
+	bad := func(err error, remedy string) (*Client, error) {
+		return nil, &pipeline.Error{Class: pipeline.ClassConfig, Tenant: cfg.Tenant, Op: "configure",
+			Err: errors.New(cfg.Credentials.redact(err.Error())), Remedy: remedy}
+	}
+	if err := cfg.Credentials.sendable(); err != nil {
+		return bad(err, cfg.Credentials.withHints("set username, secret and integration_code of the tenant"))
+	}
+	limits, err := cfg.Limits.withDefaults()
+	if err != nil {
+		return bad(err, "lower it")
+	}
+	discovery := cfg.DiscoveryURL
+	if strings.TrimSpace(discovery) == "" {
+		discovery = defaultDiscovery
+	}
+	found, err := parseRoot(discovery)
+	if err != nil {
+		return bad(fmt.Errorf("discovery_url %w", err), "write "+defaultDiscovery+" or leave it out")
+	}
+	base, err := parseZone(cfg.Zone, found)
+	if err != nil {
+		return bad(err, "correct the tenant's zone or url")
+	}
+	if isLoopback(hostname(base)) && !isLoopback(hostname(found)) {
+		found = base // a simulator's users are not known to Autotask
+	}
+	c := &Client{
+		tenant: cfg.Tenant, creds: cfg.Credentials, limits: limits, onHold: cfg.OnHold, log: cfg.Logger,
+		discovery: Zone{BaseURL: found}.root(),
+		zoneLock:  newLock(), loginLock: newLock(),
+		buckets: map[string]*threads{}, requests: map[string]int64{}, retries: limits.RetryBudget,
+	}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	c.log = c.log.With("tenant", cfg.Tenant)
+	if cfg.Trace != nil {
+		c.trace = *cfg.Trace
+	}
+	c.session.hold = cfg.Hold
+	if base != "" {
+		c.session.z = Zone{BaseURL: base, Database: database(base, "", cfg.Credentials.Username()), Configured: true}
+	}
+	c.quota = newQuota(limits, c.log, c.poll)
+	c.buffers.New = func() any { return new(bytes.Buffer) }
+	transport := cfg.Transport
+	if transport == nil {
+		transport = NewTransport(nil)
+	}
+	c.http = &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return c, nil
+}
+
+// String prints the tenant's name.
+func (c *Client) String() string { return "autotask client of " + c.tenant }
+
+// GoString prints the tenant's name.
+func (c *Client) GoString() string { return c.String() }
+
+// Requests returns how many exchanges each entity has cost so far, retries included; "" holds what belongs to none.
+func (c *Client) Requests() map[string]int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.requests)
+}
+
+// Close releases idle connections. A shared transport loses its idle ones, too, and makes new ones.
+func (c *Client) Close() error {
+	c.http.CloseIdleConnections()
+	return nil
+}
+
+// bucket returns the thread limit that a request falls under.
+func (c *Client) bucket(rq *request) *threads {
+	key := strings.ToLower(rq.root())
+	if rq.url != "" {
+		key = "zoneinformation"
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b := c.buckets[key]
+	if b == nil {
+		limit := c.limits.ThreadsPerEntity
+		if rq.entity == "" {
+			limit = 1 // thresholds have a thread limit of their own, and nothing here is in a hurry (api.md §7)
+		}
+		b = newThreads(limit)
+		c.buckets[key] = b
+	}
+	return b
+}
+
+// renew gives a new run its retries and threads back.
+func (c *Client) renew() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.retries = c.limits.RetryBudget
+	for _, b := range c.buckets {
+		b.reset()
+	}
+}
+
+// spend takes one retry from the run's budget.
+func (c *Client) spend() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.retries--
+	return c.retries >= 0
+}
