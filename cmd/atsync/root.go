@@ -79,6 +79,12 @@ With --json, results go to standard output and an error as one object to standar
 	flags.BoolVar(&e.json, "json", false, "print results and errors as JSON")
 	flags.BoolVarP(&e.verbose, "verbose", "v", false, "say more: debug logs, unabridged tables")
 	root.AddCommand(
+		newDemoCommand(e),
+		newSyncCommand(e),
+		newCheckCommand(e),
+		newStatusCommand(e),
+		newRunsCommand(e),
+		newSQLCommand(e),
 		newConfigCommand(e),
 		newEntitiesCommand(e),
 		newVersionCommand(e),

@@ -53,7 +53,7 @@ func makeBatch(t *schemas.Table, from, n, v int) pipeline.Batch {
 					col.Append(fmt.Sprintf("text number %d of column %d", id, c))
 				}
 			case *array.TimestampBuilder:
-				col.Append(arrow.Timestamp(modified.Add(time.Duration(i%1000)*time.Second*boolInt(f.Name != "last_modified_date")).UnixMicro()))
+				col.Append(arrow.Timestamp(modified.Add(time.Duration(i%1000) * time.Second * boolInt(f.Name != "last_modified_date")).UnixMicro()))
 			case *array.Decimal128Builder:
 				col.Append(decimal128.FromI64(id * 12345))
 			case *array.BooleanBuilder:

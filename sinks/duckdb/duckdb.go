@@ -24,6 +24,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -101,6 +102,10 @@ func (o Options) complete() (Options, error) {
 		return o, openError(o, err)
 	}
 	o.Path = abs
+	if name := strings.TrimSuffix(filepath.Base(abs), filepath.Ext(abs)); slices.Contains(reservedNames(), strings.ToLower(name)) {
+		return o, &pipeline.Error{Class: pipeline.ClassConfig, Tenant: o.Tenant, Op: "open warehouse",
+			Err: fmt.Errorf("DuckDB keeps the name %q for itself", name), Remedy: "give the tenant another name"}
+	}
 	if o.MemoryLimit == "" {
 		o.MemoryLimit = "512MB"
 	}

@@ -61,7 +61,7 @@ func wrap(opts Options, entity, op string, err error) error {
 // A diagnosis maps a part of DuckDB's error text to what a person can do.
 type diagnosis struct{ text, remedy string }
 
-// diagnoses are tried in order. "%[1]s" is the file, "%[2]s" its folder.
+// diagnoses are tried in order, in any case of letters. "%[1]s" is the file, "%[2]s" its folder.
 func diagnoses() []diagnosis {
 	return []diagnosis{
 		{"Could not set lock on file", "another process holds %[1]s: stop it, or wait until it ends"},
@@ -77,9 +77,9 @@ func diagnoses() []diagnosis {
 		{"Out of Memory", "raise the memory limit of the warehouse"},
 		{"Read-only file system", "make %[2]s writable"},
 		{"read-only mode", "make %[1]s writable for the user that runs atsync"},
-		{"ermission denied", "make %[2]s and %[1]s writable for the user that runs atsync"},
-		{"s a directory", "%[1]s is a folder: choose another path"},
-		{"ot a directory", "a part of the path %[1]s is a file: choose another path"},
+		{"Permission denied", "make %[2]s and %[1]s writable for the user that runs atsync"},
+		{"Is a directory", "%[1]s is a folder: choose another path"},
+		{"Not a directory", "a part of the path %[1]s is a file: choose another path"},
 		{"No such file or directory", "create the folder %[2]s"},
 	}
 }
@@ -91,15 +91,15 @@ func diagnose(path string, err error) (pipeline.Class, string) {
 	if errors.Is(err, errBatch) {
 		return pipeline.ClassInternal, "report this: the batch is not what the decoder promises"
 	}
-	text := err.Error()
+	text := strings.ToLower(err.Error())
 	if errors.Is(err, os.ErrPermission) {
 		text += " permission denied"
 	}
 	if errors.Is(err, syscall.ENOSPC) {
-		text += " No space left on device"
+		text += " no space left on device"
 	}
 	for _, d := range diagnoses() {
-		if strings.Contains(text, d.text) {
+		if strings.Contains(text, strings.ToLower(d.text)) {
 			return pipeline.ClassSink, strings.NewReplacer("%[1]s", path, "%[2]s", filepath.Dir(path)).Replace(d.remedy)
 		}
 	}

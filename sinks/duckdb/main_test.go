@@ -11,5 +11,6 @@ import (
 func TestMain(m *testing.M) {
 	duckdb.CopyChild()
 	killChild()
+	lockChild()
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("database/sql.(*DB).connectionOpener"))
 }

@@ -224,3 +224,40 @@ func readFreshness(ctx context.Context, db Queryer) (out []Freshness, err error)
 	}
 	return out, rows.Err()
 }
+
+// ReadHold returns the tenant's auth hold, or nil, from a database opened with OpenReader.
+func ReadHold(ctx context.Context, db Queryer) (hold *pipeline.Hold, err error) {
+	rows, err := db.QueryContext(ctx, `SELECT since, reason, fingerprint FROM _atsync.holds`)
+	if err != nil {
+		return nil, readError("", "", err)
+	}
+	defer func() { _ = rows.Close() }() // rows.Err tells
+	for rows.Next() {
+		hold = &pipeline.Hold{}
+		if err := rows.Scan(when(&hold.Since), &hold.Reason, &hold.Fingerprint); err != nil {
+			return nil, readError("", "", err)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, readError("", "", err)
+	}
+	return hold, nil
+}
+
+// LiveRows counts the rows of a table that are not tombstoned, from a database opened with OpenReader.
+func LiveRows(ctx context.Context, db Queryer, table string) (n int64, err error) {
+	rows, err := db.QueryContext(ctx, `SELECT count(*) FROM `+ident(table)+` WHERE _deleted_at IS NULL`)
+	if err != nil {
+		return 0, readError("", "", err)
+	}
+	defer func() { _ = rows.Close() }() // rows.Err tells
+	for rows.Next() {
+		if err := rows.Scan(&n); err != nil {
+			return 0, readError("", "", err)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return 0, readError("", "", err)
+	}
+	return n, nil
+}

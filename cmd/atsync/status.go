@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/atsync/atsync/cmd/atsync/internal/config"
+	"github.com/atsync/atsync/cmd/atsync/internal/console"
+	"github.com/atsync/atsync/pipeline"
+	"github.com/atsync/atsync/sinks/duckdb"
+)
+
+func newStatusCommand(e *env) *cobra.Command {
+	var opts statusOptions
+	cmd := &cobra.Command{
+		Use:     "status",
+		GroupID: groupLook,
+		Short:   "Show how current each table is",
+		Long: "Shows for each tenant the last run, a hold if there is one, the published file, and for each table up to\n" +
+			"which moment it is complete. It asks nothing of Autotask; analysts find the same in _atsync.freshness." +
+			exits(console.ExitOK, console.ExitUsage, console.ExitSink),
+		Example: "  atsync status\n  atsync --json status --tenant acme",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return e.status(cmd.Context(), opts, time.Now()) },
+	}
+	addTenantFlag(cmd, &opts.tenants)
+	return cmd
+}
+
+type statusOptions struct{ tenants []string }
+
+// statusReport is the --json output of status.
+type statusReport struct {
+	Tenants []tenantStatus `json:"tenants"`
+}
+
+type tenantStatus struct {
+	Tenant      string         `json:"tenant"`
+	Synced      bool           `json:"synced"` // there is something to tell
+	LastRun     *pipeline.Run  `json:"last_run,omitempty"`
+	Hold        *pipeline.Hold `json:"hold,omitempty"`
+	Published   string         `json:"published,omitempty"` // the file
+	PublishedAt time.Time      `json:"published_at,omitzero"`
+	Bytes       int64          `json:"published_bytes,omitempty"`
+	Tables      []tableStatus  `json:"tables"`
+}
+
+type tableStatus struct {
+	Table           string    `json:"table"`
+	Entity          string    `json:"entity"`
+	Class           string    `json:"class"`
+	Rows            int64     `json:"rows"` // live ones
+	CompleteThrough time.Time `json:"complete_through,omitzero"`
+	LastSuccessAt   time.Time `json:"last_success_at,omitzero"`
+	LagSeconds      float64   `json:"lag_seconds"`
+}
+
+func (e *env) status(ctx context.Context, opts statusOptions, now time.Time) error {
+	cfg, err := e.loadConfig()
+	if err != nil {
+		return err
+	}
+	tenants, err := selected(cfg, opts.tenants)
+	if err != nil {
+		return err
+	}
+	report := statusReport{Tenants: []tenantStatus{}}
+	for _, t := range tenants {
+		s, err := readStatus(ctx, t)
+		if err != nil {
+			return err
+		}
+		report.Tenants = append(report.Tenants, s)
+	}
+	if e.json {
+		return e.printJSON(report)
+	}
+	for i, s := range report.Tenants {
+		if err := e.printStatus(s, now, i > 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func readStatus(ctx context.Context, t config.TenantConfig) (s tenantStatus, err error) {
+	s = tenantStatus{Tenant: t.Name, Tables: []tableStatus{}}
+	if info, err := os.Stat(t.PublishPath); err == nil {
+		s.Published, s.PublishedAt, s.Bytes = t.PublishPath, info.ModTime().UTC(), info.Size()
+	}
+	db, _, err := openForReading(ctx, t)
+	if errors.Is(err, os.ErrNotExist) {
+		return s, nil
+	} else if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	s.Synced = true
+	runs, err := duckdb.Runs(ctx, db, 1)
+	if err != nil {
+		return s, err
+	}
+	if len(runs) > 0 {
+		s.LastRun = &runs[0]
+	}
+	if s.Hold, err = duckdb.ReadHold(ctx, db); err != nil {
+		return s, err
+	}
+	fresh, err := duckdb.ReadFreshness(ctx, db)
+	if err != nil {
+		return s, err
+	}
+	for _, f := range fresh {
+		rows, err := liveRows(ctx, db, f)
+		if err != nil {
+			return s, err
+		}
+		s.Tables = append(s.Tables, tableStatus{
+			Table: f.Table, Entity: f.Entity, Class: f.Class, Rows: rows,
+			CompleteThrough: f.CompleteThrough, LastSuccessAt: f.LastSuccessAt, LagSeconds: f.Lag.Seconds(),
+		})
+	}
+	return s, nil
+}
+
+func liveRows(ctx context.Context, db *sql.DB, f duckdb.Freshness) (int64, error) {
+	if f.CompleteThrough.IsZero() {
+		return 0, nil // never committed: there is no table
+	}
+	return duckdb.LiveRows(ctx, db, f.Table)
+}
+
+func (e *env) printStatus(s tenantStatus, now time.Time, another bool) error {
+	if another {
+		if err := e.printf("\n"); err != nil {
+			return err
+		}
+	}
+	if !s.Synced {
+		return e.printf("%s: never synced\n  → run: atsync sync --tenant %s\n", s.Tenant, s.Tenant)
+	}
+	if s.LastRun != nil {
+		if err := e.printf("%s: last run %s (%s), %s\n", s.Tenant, s.LastRun.Status, s.LastRun.Command, console.Ago(s.LastRun.StartedAt, now)); err != nil {
+			return err
+		}
+		if s.LastRun.Error != "" {
+			if err := e.printf("  %s\n", console.Clean(s.LastRun.Error)); err != nil {
+				return err
+			}
+		}
+	}
+	if s.Hold != nil {
+		err := e.printf("  on hold since %s: %s\n  → correct the credentials, or run: atsync check --release --tenant %s\n",
+			s.Hold.Since.Format(time.RFC3339), console.Clean(s.Hold.Reason), s.Tenant)
+		if err != nil {
+			return err
+		}
+	}
+	if s.Published != "" {
+		if err := e.printf("  published %s: %s (%s)\n", console.Ago(s.PublishedAt, now), s.Published, console.Bytes(s.Bytes)); err != nil {
+			return err
+		}
+	}
+	t := console.NewTable(console.Left("table"), console.Left("class"), console.Right("rows"), console.Left("complete through"),
+		console.Right("lag"), console.Left("last success")).Indent("  ")
+	for _, f := range s.Tables {
+		through, lag := "never", any(nil)
+		if !f.CompleteThrough.IsZero() {
+			through, lag = f.CompleteThrough.Format("2006-01-02 15:04:05Z"), time.Duration(f.LagSeconds*float64(time.Second))
+		}
+		t.Row(f.Table, f.Class, f.Rows, through, lag, console.Ago(f.LastSuccessAt, now))
+	}
+	return t.Write(e.stdout)
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/atsync/atsync/cmd/atsync/internal/config"
+	"github.com/atsync/atsync/cmd/atsync/internal/console"
+	"github.com/atsync/atsync/pipeline"
+	"github.com/atsync/atsync/schemas"
+	"github.com/atsync/atsync/sources/autotask"
+)
+
+func newSyncCommand(e *env) *cobra.Command {
+	var opts syncOptions
+	cmd := &cobra.Command{
+		Use:     "sync",
+		GroupID: groupSync,
+		Short:   "Bring the warehouse up to date, once",
+		Long: "Reads what has changed since the last run, commits it entity by entity together with the checkpoint, and\n" +
+			"publishes the result for readers. The first run reads everything. It is safe to stop and to repeat: what\n" +
+			"is committed is kept, nothing is written twice.\n\n" +
+			"Several tenants are synced one after the other; one that fails does not stop the others." +
+			exits(console.ExitOK, console.ExitUsage, console.ExitAuth, console.ExitQuota, console.ExitSource,
+				console.ExitSink, console.ExitPartial, console.ExitGuard, console.ExitCanceled),
+		Example: "  atsync sync\n" +
+			"  atsync sync --tenant acme --entity Tickets --entity 'Ticket*'\n" +
+			"  atsync sync --entity Resources --full\n" +
+			"  atsync --json sync | jq '.runs[].status'",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return e.sync(cmd.Context(), opts) },
+	}
+	opts.addFlags(cmd)
+	return cmd
+}
+
+type syncOptions struct {
+	tenants      []string
+	entities     []string
+	full         bool
+	allowDeletes bool
+}
+
+func (o *syncOptions) addFlags(cmd *cobra.Command) {
+	addTenantFlag(cmd, &o.tenants)
+	cmd.Flags().StringArrayVar(&o.entities, "entity", nil, "sync only this `entity`, preset or pattern in place of what the configuration says; may be repeated")
+	cmd.Flags().BoolVar(&o.full, "full", false, "read every row instead of what changed, and mark rows that are gone as deleted")
+	cmd.Flags().BoolVar(&o.allowDeletes, "allow-deletes", false, "let a whole read mark more rows as deleted than the guard allows (50 rows or 2 %)")
+}
+
+// addTenantFlag is the flag --tenant, which several commands have.
+func addTenantFlag(cmd *cobra.Command, tenants *[]string) {
+	cmd.Flags().StringArrayVar(tenants, "tenant", nil, "only this `tenant`; may be repeated (default: all)")
+}
+
+// selected returns the settings of the chosen tenants, of all if none is chosen.
+func selected(cfg *config.Config, names []string) ([]config.TenantConfig, error) {
+	if len(names) == 0 {
+		names = cfg.TenantNames()
+	}
+	var out []config.TenantConfig
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			continue
+		}
+		t, err := cfg.Tenant(name)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+// syncReport is the --json output of sync.
+type syncReport struct {
+	Runs []pipeline.Run `json:"runs"`
+}
+
+func (e *env) sync(ctx context.Context, opts syncOptions) error {
+	cfg, err := e.loadConfig()
+	if err != nil {
+		return err
+	}
+	tenants, err := selected(cfg, opts.tenants)
+	if err != nil {
+		return err
+	}
+	total := 0
+	for i := range tenants {
+		if len(opts.entities) > 0 {
+			if tenants[i].Entities, err = schemas.Select(opts.entities); err != nil {
+				return &pipeline.Error{Class: pipeline.ClassConfig, Op: "--entity", Err: err, Remedy: "atsync entities lists what there is"}
+			}
+		}
+		total += len(tenants[i].Entities)
+	}
+	feed := e.newFeed(cfg, total, len(tenants))
+	w := wiring{secrets: cfg.Resolver(e.environ), transport: autotask.NewTransport(nil), log: feed.log}
+	var runs []pipeline.Run
+	var errs []error
+	for _, t := range tenants {
+		if ctx.Err() != nil {
+			break
+		}
+		run, err := w.syncTenant(ctx, t, opts, feed)
+		if run.StartedAt.IsZero() {
+			errs = append(errs, err) // it never began: nothing to report but the error
+			continue
+		}
+		runs = append(runs, run)
+		if err != nil {
+			errs = append(errs, &printed{err})
+		}
+	}
+	feed.close()
+	return errors.Join(append(errs, e.reportRuns(runs, errs))...)
+}
+
+// syncTenant runs one tenant's sync. The run is zero if it could not begin.
+func (w wiring) syncTenant(ctx context.Context, t config.TenantConfig, opts syncOptions, feed *feed) (pipeline.Run, error) {
+	w.trace = feed.trace(t.Name)
+	w.log = w.log.With("tenant", t.Name)
+	s, err := w.open(ctx, t)
+	if err != nil {
+		return pipeline.Run{}, err
+	}
+	run, err := s.runner(w.trace).Sync(ctx, pipeline.SyncRequest{Entities: t.Entities, Full: opts.full, AllowDeletes: opts.allowDeletes})
+	return run, errors.Join(err, s.Close())
+}
+
+// reportRuns prints what the runs did. With JSON, errors that the runs hold are printed as errors too.
+func (e *env) reportRuns(runs []pipeline.Run, errs []error) error {
+	if e.json {
+		for i, err := range errs {
+			if p, ok := errors.AsType[*printed](err); ok {
+				console.PrintError(e.stderr, p.err, true)
+				errs[i] = p
+			}
+		}
+		return e.printJSON(syncReport{Runs: slices.Concat([]pipeline.Run{}, runs)})
+	}
+	for i, run := range runs {
+		if i > 0 {
+			if err := e.printf("\n"); err != nil {
+				return err
+			}
+		}
+		if err := console.RunSummary(e.stdout, run, e.verbose); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// feed is where a command shows what happens while it happens: lines of progress on a terminal, structured
+// logs elsewhere.
+type feed struct {
+	log      *slog.Logger
+	progress *console.Progress // nil: logs
+}
+
+func (e *env) newFeed(cfg *config.Config, entities, tenants int) *feed {
+	if !e.json && !e.verbose && console.IsTerminal(e.stderr, e.environ) {
+		p := console.NewProgress(e.stderr, entities, tenants)
+		return &feed{log: e.logger(p, cfg), progress: p}
+	}
+	return &feed{log: e.logger(e.stderr, cfg)}
+}
+
+func (f *feed) trace(tenant string) *pipeline.Trace {
+	if f.progress != nil {
+		return f.progress.Trace(tenant)
+	}
+	return console.LogTrace(f.log.With("tenant", tenant))
+}
+
+// close takes the lines of progress away. Logging goes on only where there are none.
+func (f *feed) close() {
+	if f.progress != nil {
+		f.progress.Wait()
+	}
+}

@@ -1,0 +1,183 @@
+package duckdb_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/atsync/atsync/pipeline"
+	"github.com/atsync/atsync/schemas"
+	"github.com/atsync/atsync/sinks/duckdb"
+)
+
+// loadVersion commits version v of n rows.
+func loadVersion(t *testing.T, w *duckdb.Warehouse, table *schemas.Table, n, v int) pipeline.LoadResult {
+	t.Helper()
+	l, err := w.Begin(t.Context(), pipeline.LoadSpec{Table: table, Class: schemas.ClassModified})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stage(t, l, makeBatch(table, 0, n, v))
+	res, err := l.Commit(t.Context(), pipeline.Commit{Checkpoint: pipeline.Checkpoint{CompleteThrough: time.Now().Add(-time.Hour)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res
+}
+
+func stage(t *testing.T, l pipeline.Load, b pipeline.Batch) {
+	t.Helper()
+	defer b.Record.Release()
+	if err := l.Stage(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func publish(t *testing.T, p *duckdb.Publisher) pipeline.Publication {
+	t.Helper()
+	pub, err := p.Publish(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pub
+}
+
+// published reads the versions of the rows in a publication, as an analyst does who opened the folder.
+func published(t *testing.T, path string) string {
+	t.Helper()
+	db, err := duckdb.OpenReader(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var text string
+	if err := db.QueryRow(`SELECT count(*) || ' ' || min(name) || ' ' || max(name) FROM widgets`).Scan(&text); err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func files(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+func TestPublish(t *testing.T) {
+	dir := t.TempDir()
+	w := open(t, filepath.Join(dir, "work", "acme.duckdb"))
+	defer w.Close()
+	out := filepath.Join(dir, "out")
+	p := duckdb.NewPublisher(w, filepath.Join(out, "acme.duckdb"))
+	if _, ok := p.Published(); ok {
+		t.Error("published before the first time")
+	}
+	loadVersion(t, w, testTable(), 5000, 1)
+	pub := publish(t, p)
+	if got := published(t, pub.Path); got != "5000 v1 v1" || pub.Bytes == 0 {
+		t.Errorf("%q in %+v", got, pub)
+	}
+	at, ok := p.Published()
+	if !ok || time.Since(at) > time.Hour {
+		t.Errorf("published at %v", at)
+	}
+	publish(t, p)
+	if again, _ := p.Published(); !again.Equal(at) {
+		t.Error("copied although nothing was committed")
+	}
+
+	// left-overs of a killed publication, and a log of somebody who wrote to the old file
+	for _, name := range []string{".acme.duckdb.partial-1-2", ".acme.duckdb.partial-1-2.wal", "acme.duckdb.wal"} {
+		if err := os.WriteFile(filepath.Join(out, name), []byte("rubbish"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	loadVersion(t, w, testTable(), 5000, 2)
+	publish(t, p)
+	if got := published(t, pub.Path); got != "5000 v2 v2" {
+		t.Errorf("second version: %q", got)
+	}
+	if diff := cmp.Diff([]string{"acme.duckdb"}, files(t, out)); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+	assertLocked(t, w.Path())
+}
+
+// TestPublishBesideFirstLoad: a first load writes to the file for hours; publishing must neither wait for it nor
+// show anything of it.
+func TestPublishBesideFirstLoad(t *testing.T) {
+	dir := t.TempDir()
+	w := open(t, filepath.Join(dir, "acme.duckdb"))
+	defer w.Close()
+	loadVersion(t, w, testTable(), 1000, 1)
+	e := *testTable().Entity
+	e.Name = "Gadgets"
+	gadgets := schemas.NewTable(&e, nil, nil)
+	l, err := w.Begin(t.Context(), pipeline.LoadSpec{Table: gadgets, Class: schemas.ClassModified})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 40 {
+		stage(t, l, makeBatch(gadgets, i*5000, 5000, 1))
+	}
+	loadVersion(t, w, testTable(), 1000, 2)
+	p := duckdb.NewPublisher(w, filepath.Join(dir, "out", "acme.duckdb"))
+	pub := publish(t, p)
+	if got := published(t, pub.Path); got != "1000 v2 v2" {
+		t.Errorf("beside the load: %q", got)
+	}
+	assertLocked(t, w.Path())
+	if _, err := l.Commit(t.Context(), pipeline.Commit{}); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, p)
+	db, err := duckdb.OpenReader(t.Context(), pub.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var n int
+	if err := db.QueryRow(`SELECT count(DISTINCT id) FROM gadgets`).Scan(&n); err != nil || n != 200_000 {
+		t.Errorf("%d gadgets, %v", n, err)
+	}
+}
+
+func TestPublishRefusals(t *testing.T) {
+	dir := t.TempDir()
+	w := open(t, filepath.Join(dir, "acme.duckdb"))
+	defer w.Close()
+	if err := os.Symlink(w.Path(), filepath.Join(dir, "link.duckdb")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for target, class := range map[string]pipeline.Class{
+		"acme.duckdb":      pipeline.ClassConfig,
+		"link.duckdb":      pipeline.ClassConfig,
+		"file/acme.duckdb": pipeline.ClassSink,
+	} {
+		_, err := duckdb.NewPublisher(w, filepath.Join(dir, target)).Publish(t.Context())
+		var e *pipeline.Error
+		if !errors.As(err, &e) || e.Class != class || e.Remedy == "" {
+			t.Errorf("%s: %v", target, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := duckdb.NewPublisher(w, filepath.Join(dir, "x.duckdb")).Publish(ctx); pipeline.ClassOf(err) != pipeline.ClassCanceled {
+		t.Errorf("canceled: %v", err)
+	}
+	assertLocked(t, w.Path())
+}
