@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sourcegraph/conc/panics"
@@ -34,6 +33,10 @@ type Runner struct {
 // republishAfter bounds how far the freshness shown in a publication lags behind runs that changed nothing.
 const republishAfter = time.Hour
 
+// finishWithin bounds what is done after the last stream: recording the run and publishing. It is long,
+// since a publication copies the whole warehouse; a second interrupt ends the process at once.
+const finishWithin = 10 * time.Minute
+
 // SyncRequest says what a run is to do.
 type SyncRequest struct {
 	Entities     []*schemas.Entity
@@ -44,11 +47,10 @@ type SyncRequest struct {
 // run is the state of one Sync call.
 type run struct {
 	*Runner
-	req     SyncRequest
-	rec     Run
-	login   Login
-	changed atomic.Bool // something an analyst can see
-	cancel  context.CancelCauseFunc
+	req    SyncRequest
+	rec    Run
+	login  Login
+	cancel context.CancelCauseFunc
 
 	mu      sync.Mutex
 	reports map[string]StreamReport
@@ -72,12 +74,12 @@ func (r *Runner) Sync(ctx context.Context, req SyncRequest) (Run, error) {
 	s.finish(ctx, runErr)
 
 	// The outcome is recorded and published even if a person has stopped the run.
-	after, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	after, stop := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
 	defer stop()
 	if err := r.Sink.EndRun(after, s.rec); err != nil {
 		return s.rec, cmp.Or(s.outcome(runErr), r.locate(err, "", "end run"))
 	}
-	if err := s.publish(ctx); err != nil {
+	if err := s.publish(after); err != nil {
 		return s.rec, cmp.Or(s.outcome(runErr), r.locate(err, "", "publish"))
 	}
 	return s.rec, s.outcome(runErr)
@@ -147,15 +149,15 @@ func (s *run) stream(ctx context.Context, e *schemas.Entity) {
 
 // publish makes the publication current if analysts would see a difference.
 func (s *run) publish(ctx context.Context) error {
-	if s.Publisher == nil || ctx.Err() != nil {
-		return nil
+	if s.Publisher == nil || len(s.reports) == 0 {
+		return nil // nothing was read: an empty publication would only mislead
 	}
 	at, ok := s.Publisher.Published()
-	if ok && !s.changed.Load() && s.now().Sub(at) < republishAfter {
-		return nil
-	}
-	if !ok && len(s.reports) == 0 {
-		return nil // nothing was ever read: an empty publication would only mislead
+	if ok && s.now().Sub(at) < republishAfter {
+		pending, err := s.Publisher.Pending(ctx)
+		if err != nil || !pending {
+			return err
+		}
 	}
 	p, err := s.Publisher.Publish(ctx)
 	if err == nil && s.Trace != nil && s.Trace.Published != nil {

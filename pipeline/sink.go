@@ -43,6 +43,9 @@ type Publisher interface {
 	// Publish brings the publication up to the newest committed load. Readers see the old or the new
 	// version, whole. It is safe to repeat and to kill.
 	Publish(ctx context.Context) (Publication, error)
+	// Pending reports whether readers would see a difference: something was committed since the current
+	// publication was made, by this process or one before it, or there is none.
+	Pending(ctx context.Context) (bool, error)
 	// Published tells when the current publication was made; false if there is none.
 	Published() (time.Time, bool)
 }

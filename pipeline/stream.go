@@ -63,10 +63,7 @@ func (s *run) metadata(ctx context.Context, e *schemas.Entity, state StreamState
 	if err != nil {
 		return nil, err
 	}
-	changed, err := s.Sink.SaveMetadata(ctx, e.Name, meta, s.now())
-	if changed > 0 {
-		s.changed.Store(true)
-	}
+	_, err = s.Sink.SaveMetadata(ctx, e.Name, meta, s.now())
 	return meta, err
 }
 
@@ -265,9 +262,6 @@ func (l *streamLoad) commit(ctx context.Context, c Commit, report *StreamReport)
 	res, err := l.load.Commit(ctx, c)
 	if err != nil {
 		return err
-	}
-	if res.Changed() {
-		l.changed.Store(true)
 	}
 	report.LoadID = res.LoadID
 	report.Fetched += res.Fetched

@@ -105,6 +105,7 @@ func prepareDemo(dir string, server *autotasktest.Server) (string, error) {
 #   atsync --config %s status
 
 data_dir: ./data
+log: { level: warn }
 tenants:
   demo:
     username: %s

@@ -171,17 +171,33 @@ type rowWriter interface {
 }
 
 type tableRows struct {
-	w     io.Writer
-	table *console.Table
-	n     int
+	w      io.Writer
+	table  *console.Table
+	places []int // of decimals, so that points stand below each other; -1: as it is
+	n      int
 }
 
 func newTableRows(w io.Writer, types []*sql.ColumnType) *tableRows {
 	var cols []console.Column
+	var places []int
 	for _, t := range types {
 		cols = append(cols, console.Column{Title: console.Clean(t.Name()), Right: isNumber(t)})
+		scale := -1
+		if _, s, ok := t.DecimalSize(); ok {
+			scale = int(s)
+		}
+		places = append(places, scale)
 	}
-	return &tableRows{w: w, table: console.NewTable(cols...)}
+	return &tableRows{w: w, table: console.NewTable(cols...), places: places}
+}
+
+// fixed pads a decimal's fraction to the places of its type.
+func fixed(text string, places int) string {
+	if places <= 0 {
+		return text
+	}
+	whole, fraction, _ := strings.Cut(text, ".")
+	return whole + "." + fraction + strings.Repeat("0", max(places-len(fraction), 0))
 }
 
 func isNumber(t *sql.ColumnType) bool {
@@ -193,7 +209,7 @@ func (t *tableRows) row(values []any) error {
 	t.n++
 	cells := make([]any, len(values))
 	for i, v := range values {
-		if cells[i] = cell(v); v == nil {
+		if cells[i] = fixed(cell(v), t.places[i]); v == nil {
 			cells[i] = "∅"
 		}
 	}

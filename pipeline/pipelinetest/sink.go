@@ -3,6 +3,8 @@ package pipelinetest
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -15,8 +17,8 @@ import (
 // promises of pipeline.Sink and pipeline.Load.
 func TestSink(t *testing.T, open func(t *testing.T) Harness) {
 	for _, group := range []map[string]func(*fixture){mergeTests(), valueTests(), shapeTests(), deleteTests(), lifeTests(), recordTests()} {
-		for name, test := range group {
-			t.Run(name, func(t *testing.T) { test(newFixture(t, open)) })
+		for _, name := range slices.Sorted(maps.Keys(group)) {
+			t.Run(name, func(t *testing.T) { group[name](newFixture(t, open)) })
 		}
 	}
 }

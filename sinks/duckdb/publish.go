@@ -39,6 +39,20 @@ func (p *Publisher) Published() (time.Time, bool) {
 	return info.ModTime().UTC(), true
 }
 
+// Pending reports whether something that readers see was committed since the target was made, or whether
+// there is no target. It knows of commits of earlier processes, too.
+func (p *Publisher) Pending(ctx context.Context) (bool, error) {
+	if _, err := os.Stat(p.target); err != nil {
+		return true, nil //nolint:nilerr // whatever keeps it from being seen, Publish will say
+	}
+	var pending bool
+	err := p.w.db.QueryRowContext(ctx, `WITH published AS (SELECT coalesce(max(value::TIMESTAMPTZ), '-infinity') AS at
+			FROM _atsync.info WHERE key = 'published_at')
+		SELECT exists(FROM _atsync.loads, published WHERE ended_at > at AND (inserted + updated + deleted > 0 OR schema_changed))
+			OR exists(FROM _atsync.metadata, published WHERE changed_at > at)`).Scan(&pending)
+	return pending, wrap(p.w.opts, "", "publish", err)
+}
+
 // Publish brings the publication up to the newest commit. While the copy is made (about a second a gigabyte)
 // commits wait: nothing may checkpoint or append meanwhile. Staging and first loads go on. If nothing was committed
 // since the last call, nothing is copied.
@@ -62,7 +76,7 @@ func (p *Publisher) publish(ctx context.Context) (int64, error) {
 	}
 	unlock := sync.OnceFunc(p.w.unlock)
 	defer unlock()
-	version := p.w.version.Load()
+	version, at := p.w.version.Load(), p.w.now()
 	if info, err := os.Stat(p.target); err == nil && p.done == version {
 		return info.Size(), nil
 	}
@@ -89,8 +103,27 @@ func (p *Publisher) publish(ctx context.Context) (int64, error) {
 	if err := os.Rename(job.To, p.target); err != nil {
 		return 0, err
 	}
-	p.done = version
-	return info.Size(), syncDir(filepath.Dir(p.target))
+	if err := syncDir(filepath.Dir(p.target)); err != nil {
+		return 0, err
+	}
+	return info.Size(), p.remember(ctx, version, at)
+}
+
+// remember notes in the warehouse as of when the target is current. It is no commit that readers see.
+func (p *Publisher) remember(ctx context.Context, version int64, at time.Time) error {
+	err := p.w.write(ctx, func(s session) error {
+		if err := s.exec(`DELETE FROM _atsync.info WHERE key = 'published_at'`); err != nil {
+			return err
+		}
+		return s.exec(`INSERT INTO _atsync.info VALUES ('published_at', ?)`, at.Format(time.RFC3339Nano))
+	})
+	if err != nil {
+		return err
+	}
+	if p.w.version.CompareAndSwap(version+1, version) {
+		p.done = version
+	}
+	return nil
 }
 
 // checkpoint empties the log into the file. A first load that runs beside keeps DuckDB from that; then the log

@@ -223,8 +223,7 @@ func (h *Handler) write(w http.ResponseWriter, x *exchange, resp response) {
 		head.Set(k, v)
 	}
 	if h.gzip && len(resp.body) > 1024 && strings.Contains(x.r.Header.Get("Accept-Encoding"), "gzip") {
-		resp.body = h.buffers.compress(resp)
-		resp.pooled = false
+		resp.body = h.buffers.compress(resp.body) // ServeHTTP gives the page itself back
 		head.Set("Content-Encoding", "gzip")
 		head.Set("Vary", "Accept-Encoding")
 	}
@@ -273,20 +272,17 @@ func (p *buffers) take() []byte {
 
 func (p *buffers) give(b []byte) { p.pages.Put(&b) }
 
-func (p *buffers) compress(resp response) []byte {
+func (p *buffers) compress(body []byte) []byte {
 	z, ok := p.writers.Get().(*gzip.Writer)
 	var out bytes.Buffer
-	out.Grow(len(resp.body) / 6)
+	out.Grow(len(body) / 6)
 	if ok {
 		z.Reset(&out)
 	} else {
 		z, _ = gzip.NewWriterLevel(&out, gzip.BestSpeed) // the level is valid
 	}
-	_, _ = z.Write(resp.body) // a bytes.Buffer takes everything
+	_, _ = z.Write(body) // a bytes.Buffer takes everything
 	_ = z.Close()
 	p.writers.Put(z)
-	if resp.pooled {
-		p.give(resp.body)
-	}
 	return out.Bytes()
 }
