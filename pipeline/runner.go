@@ -25,6 +25,8 @@ type Runner struct {
 	Trace     *Trace           // nil: nobody listens
 	Now       func() time.Time // nil: time.Now
 
+	PublishEvery time.Duration // publish at most this often; 0: after every run that changed something
+
 	Streams     int           // entities read side by side; 0: 4
 	Overlap     time.Duration // how far an incremental read reaches behind its checkpoint
 	MetadataAge time.Duration // how long an entity's metadata is trusted; 0: 24 h
@@ -153,7 +155,11 @@ func (s *run) publish(ctx context.Context) error {
 		return nil // nothing was read: an empty publication would only mislead
 	}
 	at, ok := s.Publisher.Published()
-	if ok && s.now().Sub(at) < republishAfter {
+	age := s.now().Sub(at)
+	if ok && age >= 0 && age < s.PublishEvery {
+		return nil // a later run will: what waits stays pending
+	}
+	if ok && age < republishAfter {
 		pending, err := s.Publisher.Pending(ctx)
 		if err != nil || !pending {
 			return err

@@ -525,6 +525,21 @@ func TestRejectsMakeTheRunPartial(t *testing.T) {
 	}
 }
 
+func TestPublicationWaitsForItsTurn(t *testing.T) {
+	l := newLab(t)
+	l.runner.PublishEvery = 30 * time.Minute
+	for i, want := range []int{1, 1, 1, 2, 2} { // at 0, 12, 24, 36 and 48 minutes
+		l.put("Roles", 1, map[string]any{"name": fmt.Sprint(i)})
+		if _, err := l.sync("Roles"); err != nil {
+			t.Fatal(err)
+		}
+		if len(l.pub.times) != want {
+			t.Errorf("run %d: %d publications, want %d", i, len(l.pub.times), want)
+		}
+		l.now = l.now.Add(12 * time.Minute)
+	}
+}
+
 func TestPublicationFollowsChanges(t *testing.T) {
 	l := newLab(t)
 	l.put("Roles", 1, map[string]any{"name": "r"})

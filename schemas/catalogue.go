@@ -73,6 +73,8 @@ func (e *Entity) Unreadable() string {
 		return "it has no query of its own, only " + e.ChildPath + ", which atsync does not read yet"
 	case !e.Queryable:
 		return "the API has no query for it"
+	case e.Name == oneTicketAtATime:
+		return "its query takes one ticket at a time, which atsync does not do yet"
 	}
 	return ""
 }

@@ -14,9 +14,9 @@ const (
 	PresetAll  = "all"  // everything that can be read in bulk
 )
 
-// onlyByName is left out of presets and globs: its query takes exactly one filter, ticketID eq n,
-// so that reading it costs a request for every ticket (api.md §9).
-const onlyByName = "TicketHistory"
+// oneTicketAtATime is the entity whose query takes exactly one filter, ticketID eq n, so that reading it costs
+// a request for every ticket (api.md §3).
+const oneTicketAtATime = "TicketHistory"
 
 // Select resolves the words of a configuration to entities: the presets "core" and "all", entity names as
 // Lookup takes them, globs over entity and table names ("Ticket*", "contract_*"), and any of these after a "-",
@@ -94,11 +94,7 @@ func matchGlob(glob string, drop bool) ([]*Entity, error) {
 		return found, nil
 	}
 	if unread := filter(fits); len(unread) > 0 {
-		why := unread[0].Unreadable()
-		if why == "" {
-			why = "it is read only if named in full"
-		}
-		return nil, fmt.Errorf("entity pattern %q matches nothing that can be synced: %s: %s", glob, unread[0].Name, why)
+		return nil, fmt.Errorf("entity pattern %q matches nothing that can be synced: %s: %s", glob, unread[0].Name, unread[0].Unreadable())
 	}
 	return nil, fmt.Errorf("entity pattern %q matches nothing (see \"atsync entities\" for the names)", glob)
 }
@@ -107,9 +103,9 @@ func filter(keep func(*Entity) bool) []*Entity {
 	return slices.DeleteFunc(Catalogue(), func(e *Entity) bool { return !keep(e) })
 }
 
-// bulk returns the entities that keep accepts among those that presets and globs may name.
+// bulk returns the entities that keep accepts among those that can be read.
 func bulk(keep func(*Entity) bool) []*Entity {
-	return filter(func(e *Entity) bool { return e.Unreadable() == "" && e.Name != onlyByName && keep(e) })
+	return filter(func(e *Entity) bool { return e.Unreadable() == "" && keep(e) })
 }
 
 // parentsFirst sorts a set by name and moves each ClassParent entity behind its parent.

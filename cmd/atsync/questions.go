@@ -25,9 +25,9 @@ LIMIT 6`},
 		{"Do we keep our service levels?", `
 SELECT coalesce(p.label, 'none')                                                    AS priority,
        count(*)                                                                     AS tickets,
-       round(100.0 * avg(s.is_first_response_met::int), 1)                          AS first_response_met_pct,
-       round(100.0 * avg(s.is_resolution_met::int), 1)                              AS resolution_met_pct,
-       round(median(s.resolution_elapsed_hours), 1)                                 AS median_hours_to_resolve
+       cast(100 * avg(s.is_first_response_met::int) AS decimal(5, 1))               AS first_response_met_pct,
+       cast(100 * avg(s.is_resolution_met::int) AS decimal(5, 1))                   AS resolution_met_pct,
+       cast(median(s.resolution_elapsed_hours) AS decimal(18, 1))                   AS median_hours_to_resolve
 FROM service_level_agreement_results s
 JOIN tickets t ON t.id = s.ticket_id
 LEFT JOIN picklists p ON p.entity = 'Tickets' AND p.field = 'priority' AND p.value = cast(t.priority AS varchar)
@@ -37,7 +37,7 @@ ORDER BY p.sort_order`},
 		{"Who worked how much in the last 30 days, and how much of it can be billed?", `
 SELECT r.first_name || ' ' || r.last_name                                                     AS technician,
        round(sum(e.hours_worked), 1)                                                          AS hours,
-       round(100.0 * sum(e.hours_worked) FILTER (NOT e.is_non_billable) / sum(e.hours_worked), 0) AS billable_pct,
+       cast(100 * sum(e.hours_worked) FILTER (NOT e.is_non_billable) / sum(e.hours_worked) AS int) AS billable_pct,
        count(DISTINCT e.ticket_id)                                                            AS tickets
 FROM time_entries e
 JOIN resources r ON r.id = e.resource_id
@@ -60,7 +60,7 @@ WITH billed AS (
 SELECT c.company_name AS customer,
        round(b.revenue, 2)           AS billed_90_days,
        round(w.hours, 1)             AS hours_90_days,
-       round(b.revenue / w.hours, 2) AS per_hour
+       cast(b.revenue / w.hours AS decimal(18, 2)) AS per_hour
 FROM billed b
 JOIN worked w USING (company_id)
 JOIN companies c ON c.id = b.company_id
@@ -77,7 +77,7 @@ WITH devices AS (
   GROUP BY t.company_id
 )
 SELECT c.company_name AS customer, d.n AS devices, h.tickets AS tickets_90_days,
-       round(h.h / d.n, 2) AS hours_per_device
+       cast(h.h / d.n AS decimal(18, 2)) AS hours_per_device
 FROM hours h
 JOIN devices d USING (company_id)
 JOIN companies c ON c.id = h.company_id

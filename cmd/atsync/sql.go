@@ -20,6 +20,7 @@ import (
 	"github.com/atsync/atsync/cmd/atsync/internal/config"
 	"github.com/atsync/atsync/cmd/atsync/internal/console"
 	"github.com/atsync/atsync/pipeline"
+	"github.com/atsync/atsync/schemas"
 	"github.com/atsync/atsync/sinks/duckdb"
 )
 
@@ -183,8 +184,8 @@ func newTableRows(w io.Writer, types []*sql.ColumnType) *tableRows {
 	for _, t := range types {
 		cols = append(cols, console.Column{Title: console.Clean(t.Name()), Right: isNumber(t)})
 		scale := -1
-		if _, s, ok := t.DecimalSize(); ok {
-			scale = int(s)
+		if typ, err := schemas.ParseSQLType(t.DatabaseTypeName()); err == nil && typ.Kind == schemas.Decimal {
+			scale = typ.Scale
 		}
 		places = append(places, scale)
 	}

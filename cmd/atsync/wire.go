@@ -92,6 +92,8 @@ func (s *site) runner(trace *pipeline.Trace) *pipeline.Runner {
 		Publisher: s.publisher,
 		Trace:     trace,
 		Overlap:   s.cfg.Overlap,
+
+		PublishEvery: s.cfg.PublishEvery,
 	}
 }
 

@@ -78,11 +78,19 @@ func writeFolded(b *strings.Builder, quiet map[string]int, absent, skipped []str
 		fmt.Fprintf(b, "%s unchanged (%s)\n", entities(n), strings.Join(modes, ", "))
 	}
 	if len(absent) > 0 {
-		fmt.Fprintf(b, "%s not offered by this tenant's zone: %s\n", entities(len(absent)), strings.Join(absent, ", "))
+		fmt.Fprintf(b, "%s not offered by this tenant's zone%s\n", entities(len(absent)), named(absent))
 	}
 	if len(skipped) > 0 {
-		fmt.Fprintf(b, "%s not started: %s\n", entities(len(skipped)), strings.Join(skipped, ", "))
+		fmt.Fprintf(b, "%s not started%s\n", entities(len(skipped)), named(skipped))
 	}
+}
+
+// named lists names if there are few; -v has them all.
+func named(names []string) string {
+	if len(names) > 8 {
+		return ""
+	}
+	return ": " + strings.Join(names, ", ")
 }
 
 func entities(n int) string {

@@ -1,0 +1,100 @@
+package bench_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/atsync/atsync/pipeline"
+)
+
+// The promises about a first load.
+const (
+	cpuLimit    = 3.0 // times the CPU of DuckDB's read_json
+	peakLimit   = 700 // MB, with 200,000 tickets
+	growthLimit = 1.2 // times that, with 600,000
+)
+
+// BenchmarkFirstLoad loads tickets into an empty warehouse, beside DuckDB loading the same items from a file.
+func BenchmarkFirstLoad(b *testing.B) {
+	cases := []struct {
+		name          string
+		tickets, size int
+		plain         bool
+	}{
+		{"200k", 200_000, 1500, false},
+		{"200k-plain", 200_000, 1500, true}, // without gzip: what unpacking costs
+		{"200k-wide", 200_000, 0, false},    // all fields, as a real tenant sends them: 2.6 KB
+		{"600k", 600_000, 1500, false},
+	}
+	for _, c := range cases {
+		b.Run(c.name, func(b *testing.B) {
+			n := tickets(b, c.tickets)
+			sim := startSimulator(b, simulatorArgs{Tickets: n, TicketSize: c.size, Plain: c.plain})
+			items := filepath.Join(b.TempDir(), "items.ndjson")
+			dumped := sim.order(b, order{Do: "dump", Entity: "Tickets", File: items})
+			limit := float64(peakLimit)
+			if c.tickets == 600_000 {
+				limit *= growthLimit
+			}
+			for b.Loop() {
+				firstLoad(b, sim, items, dumped, limit)
+			}
+		})
+	}
+}
+
+func firstLoad(b *testing.B, sim *simulator, items string, dumped reply, limit float64) {
+	site := newSite(b, sim)
+	sync, run := site.sync(b, "Tickets")
+	if s := run.Streams[0]; s.Inserted != dumped.Rows || s.Status != pipeline.StatusOK {
+		b.Fatalf("%d of %d rows arrived: %s %s", s.Inserted, dumped.Rows, s.Status, s.Error)
+	}
+	alone := loadAlone(b, site, items, dumped.Rows)
+	fmt.Printf("\n%s: %d tickets of %d bytes\n", b.Name(), dumped.Rows, dumped.Bytes/dumped.Rows)
+	fmt.Printf("  atsync sync       %6.2f CPU s  %5.1f µs/row  %6.1f s  %7.0f rows/s  %4.0f MB peak\n",
+		sync.cpu.Seconds(), sync.perRow(dumped.Rows), sync.wall.Seconds(), float64(dumped.Rows)/sync.wall.Seconds(), mega(sync.peak))
+	fmt.Printf("  DuckDB read_json  %6.2f CPU s  %5.1f µs/row  %6.1f s  %7.0f rows/s  %4.0f MB peak\n",
+		alone.cpu.Seconds(), alone.perRow(dumped.Rows), alone.wall.Seconds(), float64(dumped.Rows)/alone.wall.Seconds(), mega(alone.peak))
+	times := ratio(sync.cpu, alone.cpu)
+	fmt.Printf("  CPU %.2f × read_json, limit %.1f: %s; peak %.0f MB, limit %.0f MB: %s\n",
+		times, cpuLimit, verdict(times, cpuLimit), mega(sync.peak), limit, verdict(mega(sync.peak), limit))
+	b.ReportMetric(times, "×read_json")
+	b.ReportMetric(mega(sync.peak), "peak-MB")
+	b.ReportMetric(sync.perRow(dumped.Rows), "µs-CPU/row")
+	b.ReportMetric(float64(dumped.Rows)/sync.wall.Seconds(), "rows/s")
+}
+
+// loadAlone has DuckDB load the items into a table like the warehouse's.
+func loadAlone(b *testing.B, s site, items string, want int64) usage {
+	b.Helper()
+	args := yardstickArgs{Database: filepath.Join(b.TempDir(), "alone.duckdb"), Like: s.publication(), Table: "tickets", Items: items}
+	cmd, err := asChild("read_json", args)
+	if err != nil {
+		b.Fatal(err)
+	}
+	u := measure(b, cmd)
+	if n, err := count(b.Context(), args.Database, args.Table); err != nil || n != want {
+		b.Fatalf("DuckDB loaded %d of %d rows: %v", n, want, err)
+	}
+	return u
+}
+
+// BenchmarkManyStreams loads three large entities side by side.
+func BenchmarkManyStreams(b *testing.B) {
+	n := tickets(b, 200_000)
+	sim := startSimulator(b, simulatorArgs{Tickets: n, PerTicket: 1, TicketSize: 1500})
+	for b.Loop() {
+		sync, run := newSite(b, sim).sync(b, "Tickets", "TicketNotes", "TimeEntries")
+		var rows int64
+		for _, s := range run.Streams {
+			rows += s.Inserted
+		}
+		fmt.Printf("\n%s: %d rows of tickets, notes and time entries\n", b.Name(), rows)
+		fmt.Printf("  atsync sync       %6.2f CPU s  %5.1f µs/row  %6.1f s  %7.0f rows/s\n",
+			sync.cpu.Seconds(), sync.perRow(rows), sync.wall.Seconds(), float64(rows)/sync.wall.Seconds())
+		fmt.Printf("  peak %.0f MB, limit %d MB: %s\n", mega(sync.peak), peakLimit, verdict(mega(sync.peak), peakLimit))
+		b.ReportMetric(mega(sync.peak), "peak-MB")
+		b.ReportMetric(sync.perRow(rows), "µs-CPU/row")
+	}
+}
