@@ -15,7 +15,6 @@ import (
 	"github.com/atsync/atsync/cmd/atsync/internal/console"
 	"github.com/atsync/atsync/pipeline"
 	"github.com/atsync/atsync/schemas"
-	"github.com/atsync/atsync/sources/autotask"
 )
 
 func newCheckCommand(e *env) *cobra.Command {
@@ -54,11 +53,11 @@ type checkReport struct {
 }
 
 type tenantCheck struct {
-	Tenant string          `json:"tenant"`
-	OK     bool            `json:"ok"`
-	Items  []checkItem     `json:"items"`
-	Hints  []autotask.Hint `json:"hints"` // values that look mixed up
-	Rights []rightsItem    `json:"rights"`
+	Tenant string       `json:"tenant"`
+	OK     bool         `json:"ok"`
+	Items  []checkItem  `json:"items"`
+	Hints  []hint       `json:"hints"` // values that look mixed up
+	Rights []rightsItem `json:"rights"`
 }
 
 // checkItem is one line of the check.
@@ -87,11 +86,11 @@ func (e *env) check(ctx context.Context, opts checkOptions) error {
 	if err != nil {
 		return err
 	}
-	w := wiring{secrets: cfg.Resolver(e.environ), transport: autotask.NewTransport(nil), log: e.logger(e.stderr, cfg)}
+	w := e.newWiring(cfg, e.logger(e.stderr, cfg))
 	report := checkReport{OK: true, Tenants: []tenantCheck{}}
 	var errs []error
 	for _, t := range tenants {
-		c := &checker{tenantCheck: tenantCheck{Tenant: t.Name, Hints: []autotask.Hint{}, Rights: []rightsItem{}}}
+		c := &checker{tenantCheck: tenantCheck{Tenant: t.Name, Hints: []hint{}, Rights: []rightsItem{}}}
 		c.pass("config", e.configFile()+warned(cfg, t.Name))
 		err := c.run(ctx, w, t, opts)
 		c.OK = err == nil
@@ -180,18 +179,11 @@ func (c *checker) hold(ctx context.Context, w wiring, s *site, opts checkOptions
 	if err != nil {
 		return c.fail("hold", err)
 	}
-	switch {
-	case hold == nil:
-		return nil
-	case opts.release:
-		if err := s.warehouse.SetHold(ctx, nil); err != nil {
+	if hold != nil && opts.release {
+		if err := s.release(ctx, w); err != nil {
 			return c.fail("hold", err)
 		}
 		c.pass("hold", "ended")
-		if s.source, err = w.client(ctx, s.cfg, s.creds, s.warehouse); err != nil {
-			return c.fail("hold", err)
-		}
-		return nil
 	}
 	return nil // Login says what it says: the credentials may have changed
 }

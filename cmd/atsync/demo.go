@@ -13,7 +13,6 @@ import (
 
 	"github.com/atsync/atsync/cmd/atsync/internal/console"
 	"github.com/atsync/atsync/pipeline"
-	"github.com/atsync/atsync/sinks/duckdb"
 	"github.com/atsync/atsync/sources/autotask/autotasktest"
 )
 
@@ -133,7 +132,7 @@ func (e *env) answer(ctx context.Context, list []question) error {
 	if err != nil {
 		return err
 	}
-	db, err := duckdb.OpenSQL(ctx, files, duckdb.ReadOptions{})
+	db, err := openPublications(ctx, files)
 	if err != nil {
 		return err
 	}

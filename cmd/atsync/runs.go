@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"strconv"
@@ -14,7 +13,6 @@ import (
 	"github.com/atsync/atsync/cmd/atsync/internal/config"
 	"github.com/atsync/atsync/cmd/atsync/internal/console"
 	"github.com/atsync/atsync/pipeline"
-	"github.com/atsync/atsync/sinks/duckdb"
 )
 
 func newRunsCommand(e *env) *cobra.Command {
@@ -97,12 +95,12 @@ func (e *env) runs(ctx context.Context, opts runsOptions, id int64) error {
 }
 
 func readRuns(ctx context.Context, t config.TenantConfig, limit int) ([]pipeline.Run, error) {
-	db, _, err := openForReading(ctx, t)
+	r, err := openReader(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	runs, err := duckdb.Runs(ctx, db, limit)
-	return runs, errors.Join(err, db.Close())
+	runs, err := r.runs(ctx, limit)
+	return runs, errors.Join(err, r.Close())
 }
 
 func (e *env) printRuns(runs []pipeline.Run, now time.Time) error {
@@ -129,25 +127,4 @@ func short(s string) string {
 		return string(r[:69]) + "…"
 	}
 	return s
-}
-
-// openForReading opens what is known of a tenant: the private warehouse, which is the newest, or its
-// publication while a process works on the warehouse. from names the file.
-func openForReading(ctx context.Context, t config.TenantConfig) (db *sql.DB, from string, err error) {
-	if db, err := duckdb.OpenReader(ctx, t.WorkPath); err == nil {
-		return db, t.WorkPath, nil
-	}
-	db, err = duckdb.OpenReader(ctx, t.PublishPath)
-	return db, t.PublishPath, located(err, t.Name)
-}
-
-// located names the tenant in an error that does not.
-func located(err error, tenant string) error {
-	var e *pipeline.Error
-	if errors.As(err, &e) {
-		named := *e
-		named.Tenant = tenant
-		return &named
-	}
-	return err
 }

@@ -21,7 +21,6 @@ import (
 	"github.com/atsync/atsync/cmd/atsync/internal/console"
 	"github.com/atsync/atsync/pipeline"
 	"github.com/atsync/atsync/schemas"
-	"github.com/atsync/atsync/sinks/duckdb"
 )
 
 func newSQLCommand(e *env) *cobra.Command {
@@ -96,7 +95,7 @@ func (e *env) sql(ctx context.Context, opts sqlOptions, query string) error {
 	if err != nil {
 		return err
 	}
-	db, err := duckdb.OpenSQL(ctx, files, duckdb.ReadOptions{})
+	db, err := openPublications(ctx, files)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"os"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"github.com/atsync/atsync/cmd/atsync/internal/config"
 	"github.com/atsync/atsync/cmd/atsync/internal/console"
 	"github.com/atsync/atsync/pipeline"
-	"github.com/atsync/atsync/sinks/duckdb"
 )
 
 func newStatusCommand(e *env) *cobra.Command {
@@ -93,32 +91,34 @@ func readStatus(ctx context.Context, t config.TenantConfig) (s tenantStatus, err
 	if info, err := os.Stat(t.PublishPath); err == nil {
 		s.Published, s.PublishedAt, s.Bytes = t.PublishPath, info.ModTime().UTC(), info.Size()
 	}
-	db, _, err := openForReading(ctx, t)
+	r, err := openReader(ctx, t)
 	if errors.Is(err, os.ErrNotExist) {
 		return s, nil
 	} else if err != nil {
 		return s, err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+	defer func() { err = errors.Join(err, r.Close()) }()
 	s.Synced = true
-	runs, err := duckdb.Runs(ctx, db, 1)
+	runs, err := r.runs(ctx, 1)
 	if err != nil {
 		return s, err
 	}
 	if len(runs) > 0 {
 		s.LastRun = &runs[0]
 	}
-	if s.Hold, err = duckdb.ReadHold(ctx, db); err != nil {
+	if s.Hold, err = r.hold(ctx); err != nil {
 		return s, err
 	}
-	fresh, err := duckdb.ReadFreshness(ctx, db)
+	fresh, err := r.freshness(ctx)
 	if err != nil {
 		return s, err
 	}
 	for _, f := range fresh {
-		rows, err := liveRows(ctx, db, f)
-		if err != nil {
-			return s, err
+		rows := int64(0)
+		if !f.CompleteThrough.IsZero() { // else it was never committed: there is no table
+			if rows, err = r.liveRows(ctx, f.Table); err != nil {
+				return s, err
+			}
 		}
 		s.Tables = append(s.Tables, tableStatus{
 			Table: f.Table, Entity: f.Entity, Class: f.Class, Rows: rows,
@@ -126,13 +126,6 @@ func readStatus(ctx context.Context, t config.TenantConfig) (s tenantStatus, err
 		})
 	}
 	return s, nil
-}
-
-func liveRows(ctx context.Context, db *sql.DB, f duckdb.Freshness) (int64, error) {
-	if f.CompleteThrough.IsZero() {
-		return 0, nil // never committed: there is no table
-	}
-	return duckdb.LiveRows(ctx, db, f.Table)
 }
 
 func (e *env) printStatus(s tenantStatus, now time.Time, another bool) error {

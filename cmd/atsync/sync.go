@@ -12,7 +12,6 @@ import (
 	"github.com/atsync/atsync/cmd/atsync/internal/console"
 	"github.com/atsync/atsync/pipeline"
 	"github.com/atsync/atsync/schemas"
-	"github.com/atsync/atsync/sources/autotask"
 )
 
 func newSyncCommand(e *env) *cobra.Command {
@@ -100,7 +99,7 @@ func (e *env) sync(ctx context.Context, opts syncOptions) error {
 		total += len(tenants[i].Entities)
 	}
 	feed := e.newFeed(cfg, total, len(tenants))
-	w := wiring{secrets: cfg.Resolver(e.environ), transport: autotask.NewTransport(nil), log: feed.log}
+	w := e.newWiring(cfg, feed.log)
 	var runs []pipeline.Run
 	var errs []error
 	for _, t := range tenants {

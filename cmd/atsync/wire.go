@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -14,8 +15,14 @@ import (
 	"github.com/atsync/atsync/sources/autotask"
 )
 
-// site is one tenant with its source, its private warehouse and its publication. This file is the only
-// one that names concrete sources and sinks for them.
+// This file is the only one that names concrete sources and sinks: the other commands work with a site, a
+// reader, and these names for what they print.
+type (
+	hint      = autotask.Hint    // a credential that looks mixed up
+	freshness = duckdb.Freshness // how current a table is
+)
+
+// site is one tenant with its source, its private warehouse and its publication.
 type site struct {
 	cfg       config.TenantConfig
 	source    *autotask.Client
@@ -30,6 +37,11 @@ type wiring struct {
 	transport http.RoundTripper
 	trace     *pipeline.Trace
 	log       *slog.Logger
+}
+
+// newWiring returns the wiring of a command: one transport for all tenants.
+func (e *env) newWiring(cfg *config.Config, log *slog.Logger) wiring {
+	return wiring{secrets: cfg.Resolver(e.environ), transport: autotask.NewTransport(nil), log: log}
 }
 
 // open resolves the tenant's secrets and opens its parts. Nothing is sent to Autotask yet.
@@ -100,4 +112,66 @@ func (s *site) runner(trace *pipeline.Trace) *pipeline.Runner {
 // Close closes everything that open opened.
 func (s *site) Close() error {
 	return errors.Join(s.source.Close(), s.warehouse.Close())
+}
+
+// release ends the tenant's hold and lets the source try the login again.
+func (s *site) release(ctx context.Context, w wiring) error {
+	if err := s.warehouse.SetHold(ctx, nil); err != nil {
+		return err
+	}
+	source, err := w.client(ctx, s.cfg, s.creds, s.warehouse)
+	if err != nil {
+		return err
+	}
+	err = s.source.Close()
+	s.source = source
+	return err
+}
+
+// reader reads what is stored of a tenant, without a source.
+type reader struct {
+	db   *sql.DB
+	from string // the file
+}
+
+// openReader opens the private warehouse, which is the newest, or its publication while a process works on
+// the warehouse.
+func openReader(ctx context.Context, t config.TenantConfig) (*reader, error) {
+	if db, err := duckdb.OpenReader(ctx, t.WorkPath); err == nil {
+		return &reader{db, t.WorkPath}, nil
+	}
+	db, err := duckdb.OpenReader(ctx, t.PublishPath)
+	return &reader{db, t.PublishPath}, located(err, t.Name)
+}
+
+// located names the tenant in an error that does not.
+func located(err error, tenant string) error {
+	if e, ok := errors.AsType[*pipeline.Error](err); ok {
+		named := *e
+		named.Tenant = tenant
+		return &named
+	}
+	return err
+}
+
+func (r *reader) runs(ctx context.Context, limit int) ([]pipeline.Run, error) {
+	return duckdb.Runs(ctx, r.db, limit)
+}
+
+func (r *reader) hold(ctx context.Context) (*pipeline.Hold, error) { return duckdb.ReadHold(ctx, r.db) }
+
+func (r *reader) freshness(ctx context.Context) ([]freshness, error) {
+	return duckdb.ReadFreshness(ctx, r.db)
+}
+
+func (r *reader) liveRows(ctx context.Context, table string) (int64, error) {
+	return duckdb.LiveRows(ctx, r.db, table)
+}
+
+// Close closes the file.
+func (r *reader) Close() error { return r.db.Close() }
+
+// openPublications opens published files, by tenant, for queries from outside: read-only and locked down.
+func openPublications(ctx context.Context, files map[string]string) (*sql.DB, error) {
+	return duckdb.OpenSQL(ctx, files, duckdb.ReadOptions{})
 }

@@ -47,8 +47,8 @@ func Example() {
 	fmt.Println(ask())
 	fmt.Println(len(s.Requests()), "requests")
 	// Output:
-	// 200 OK {"items":[{"id":1,"lastActivityDate":"2026-03-04T09:00:00Z","status":1}
-	// 200 OK {"items":[{"id":1,"lastActivityDate":"2026-03-04T10:00:00Z","status":5}
+	// 200 OK {"items":[{"id":1,"lastActivityDate":"2026-03-04T09:00:00Z","status":1
+	// 200 OK {"items":[{"id":1,"lastActivityDate":"2026-03-04T10:00:00Z","status":5
 	// 503 Service Unavailable
 	// 3 requests
 }

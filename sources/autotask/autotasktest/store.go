@@ -52,18 +52,23 @@ func (d *Data) table(entity string) *table {
 
 // read runs f with the entity's table, locked against changes.
 func (d *Data) read(entity string, f func(t *table)) {
+	d.make(entity)
 	d.mu.RLock()
-	t := d.tables[strings.ToLower(entity)]
-	if t == nil {
-		d.mu.RUnlock()
-		d.mu.Lock()
-		d.table(entity)
-		d.mu.Unlock()
-		d.mu.RLock()
-		t = d.table(entity)
-	}
 	defer d.mu.RUnlock()
-	f(t)
+	f(d.table(entity))
+}
+
+// make sees to it that the entity's table exists.
+func (d *Data) make(entity string) {
+	d.mu.RLock()
+	_, ok := d.tables[strings.ToLower(entity)]
+	d.mu.RUnlock()
+	if ok {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.table(entity)
 }
 
 // Insert adds a row and returns its id: f's "id", or the highest so far plus one. Create and change
