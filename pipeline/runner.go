@@ -216,8 +216,7 @@ func (r *Runner) locate(err error, entity, op string) error {
 	if err == nil {
 		return nil
 	}
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		located := *e
 		located.Tenant = cmp.Or(e.Tenant, r.Tenant)
 		located.Entity = cmp.Or(e.Entity, entity)

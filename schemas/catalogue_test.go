@@ -207,7 +207,7 @@ func TestSelect(t *testing.T) {
 			t.Errorf("Select(%q): error %v, want %q", tt.in, err, tt.err)
 			continue
 		}
-		for _, part := range strings.Split(tt.err, "\n") {
+		for part := range strings.SplitSeq(tt.err, "\n") {
 			if err != nil && !strings.Contains(err.Error(), part) {
 				t.Errorf("Select(%q): error %q lacks %q", tt.in, err, part)
 			}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -180,8 +181,8 @@ func (d *Decoder) rollback(rows, rejects int) {
 	d.extra.truncate(rows)
 	d.hashes = d.hashes[:rows]
 	d.rejects = d.rejects[:rejects]
-	for i := len(d.widened) - 1; i >= 0; i-- {
-		d.widened[i].col.retype(d.widened[i].was)
+	for _, v := range slices.Backward(d.widened) {
+		v.col.retype(v.was)
 		d.schema = nil
 	}
 }

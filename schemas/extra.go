@@ -35,7 +35,7 @@ func (d *Decoder) udfList() bool {
 		return true
 	}
 	d.s.i++
-	ok := true
+	var ok bool
 	for i, more := 0, !d.s.empty(']'); more; i++ {
 		if !d.udf(i) {
 			return false
@@ -58,7 +58,7 @@ func (d *Decoder) udf(i int) bool {
 		return true
 	}
 	d.s.i++
-	ok := true
+	var ok bool
 	for more := !d.s.empty('}'); more; {
 		if !d.s.key(&key) || !d.s.value(&val) {
 			return false

@@ -77,7 +77,7 @@ func TestCatalogueColumns(t *testing.T) {
 			if strings.ReplaceAll(c.Name, "_", "") != strings.ToLower(c.Source) {
 				t.Errorf("%s.%s: column %s loses or adds letters", e.Name, c.Source, c.Name)
 			}
-			for _, word := range strings.Split(c.Name, "_") {
+			for word := range strings.SplitSeq(c.Name, "_") {
 				if len(word) == 1 {
 					t.Errorf("%s.%s: column %s has a word of one letter", e.Name, c.Source, c.Name)
 				}

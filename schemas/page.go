@@ -118,7 +118,7 @@ func (d *Decoder) item(n int) error {
 // fields reads an item's keys and values, up to and with its closing brace.
 func (d *Decoder) fields() bool {
 	var key, val token
-	ok := true
+	var ok bool
 	for i, more := 0, !d.s.empty('}'); more; i++ {
 		to := d.keys.guess(&d.s, i)
 		if to == toNone {

@@ -144,7 +144,7 @@ func refUDF(t *schemas.Table, el json.RawMessage, set func(*schemas.Column, json
 	}
 	var like []*schemas.Column
 	for i := range t.Columns {
-		if c := &t.Columns[i]; c.UDF && strings.ToLower(c.Source) == strings.ToLower(*text) {
+		if c := &t.Columns[i]; c.UDF && strings.EqualFold(c.Source, *text) {
 			like = append(like, c)
 		}
 	}

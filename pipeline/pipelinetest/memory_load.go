@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -358,9 +359,7 @@ func (l *memoryLoad) settleRejects(t *memoryTable, id int64, readAt time.Time) (
 		}
 		delete(t.rejects, key)
 	}
-	for key, r := range current {
-		t.rejects[key] = r
-	}
+	maps.Copy(t.rejects, current)
 	return int64(len(current))
 }
 

@@ -57,7 +57,6 @@ type fixture struct {
 	Harness
 	table *schemas.Table
 	clock time.Time
-	run   int64
 }
 
 func newFixture(t *testing.T, open func(*testing.T) Harness) *fixture {
@@ -174,7 +173,7 @@ func want(rows ...string) []map[string]string {
 	out := []map[string]string{}
 	for _, row := range rows {
 		m := map[string]string{}
-		for _, cell := range strings.Split(row, "|") {
+		for cell := range strings.SplitSeq(row, "|") {
 			if k, v, ok := strings.Cut(cell, "="); ok {
 				m[k] = v
 			}

@@ -133,13 +133,14 @@ func (l *load) upsert(s session, res *pipeline.LoadResult, now time.Time) error 
 		older = `coalesce(` + sv + ` < ` + tv + ` AND s._synced_at < t._synced_at, false)`
 	}
 	// one pass over the narrow columns of the table answers every later question
-	matched, err := s.count(`CREATE TEMP TABLE ` + ident(matchTable) + ` AS SELECT s.rowid AS stage_row, s.id, ` + older + ` AS older,
+	err = s.exec(`CREATE TEMP TABLE ` + ident(matchTable) + ` AS SELECT s.rowid AS stage_row, s.id, ` + older + ` AS older,
 		t._row_hash = s._row_hash AND t._deleted_at IS NULL AS same, t._deleted_at IS NOT NULL AS dead
 		FROM ` + stage + ` s JOIN ` + table + ` t ON t.id = s.id`)
 	if err != nil {
 		return err
 	}
-	if matched, err = s.number(`SELECT count(*) FROM ` + tempTable(matchTable)); err != nil {
+	matched, err := s.number(`SELECT count(*) FROM ` + tempTable(matchTable))
+	if err != nil {
 		return err
 	}
 	skipped, err := s.count(`DELETE FROM ` + stage + ` WHERE rowid IN (SELECT stage_row FROM ` + tempTable(matchTable) + ` WHERE older)`)

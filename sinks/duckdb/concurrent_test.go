@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -75,7 +76,7 @@ func loadTogether(ctx context.Context, w *duckdb.Warehouse, e schemas.Entity, ro
 	arrived := sync.OnceFunc(ready.Done)
 	defer arrived()
 	for i := range round {
-		e.Fields = append(e.Fields[:len(e.Fields):len(e.Fields)], schemas.Field{Name: fmt.Sprint("extra", i), Type: "string"})
+		e.Fields = append(slices.Clip(e.Fields), schemas.Field{Name: fmt.Sprint("extra", i), Type: "string"})
 	}
 	st, err := w.Stream(ctx, e.Name)
 	if err != nil {

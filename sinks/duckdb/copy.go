@@ -100,20 +100,20 @@ func (j copyJob) do() error {
 	if !j.Log {
 		return nil
 	}
-	if err := fold(j.To); err != nil {
+	if err := fold(context.Background(), j.To); err != nil {
 		return err
 	}
 	return syncFile(j.To)
 }
 
 // fold checkpoints a copy, so that it needs no log.
-func fold(path string) error {
+func fold(ctx context.Context, path string) error {
 	connector, err := duckdb.NewConnector(path+"?memory_limit=256MB&threads=1&storage_compatibility_version="+storageVersion, nil)
 	if err != nil {
 		return err
 	}
 	db := sql.OpenDB(connector)
-	_, err = db.Exec("CHECKPOINT")
+	_, err = db.ExecContext(ctx, "CHECKPOINT")
 	return errors.Join(err, db.Close())
 }
 

@@ -117,7 +117,9 @@ func killOnce(t *testing.T, path, line string, delay time.Duration) (acked int64
 	seen := false
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		if n, ok := strings.CutPrefix(lines.Text(), "committed "); ok {
-			fmt.Sscan(n, &acked)
+			if _, err := fmt.Sscan(n, &acked); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if lines.Text() == line {
 			seen = true

@@ -43,7 +43,7 @@ func open(t *testing.T, path string) *duckdb.Warehouse {
 func (h *harness) open(t *testing.T) { h.Warehouse = open(t, h.path) }
 
 func (h *harness) close(t *testing.T) {
-	if err := h.Warehouse.Close(); err != nil {
+	if err := h.Close(); err != nil {
 		t.Error(err)
 	}
 }

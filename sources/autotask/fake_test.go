@@ -94,7 +94,7 @@ func unauthorized(w http.ResponseWriter) bool {
 func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	op, ok := strings.CutPrefix(r.URL.Path, "/ATServicesRest/V1.0/")
 	body, _ := io.ReadAll(r.Body)
-	key := strings.Split(op, "/")[0]
+	key, _, _ := strings.Cut(op, "/")
 	f.mu.Lock()
 	f.n[op]++
 	n := f.n[op]
@@ -326,7 +326,8 @@ func table(name string) *schemas.Table {
 	}
 }
 
-func ptr(n int64) *int64 { return &n }
+//go:fix inline
+func ptr(n int64) *int64 { return new(n) }
 
 // wantError checks class and parts of an error's text, and that it holds no secret.
 func wantError(t *testing.T, err error, class pipeline.Class, parts ...string) {

@@ -35,21 +35,22 @@ func Example() {
 		if err != nil {
 			return err.Error()
 		}
-		return resp.Status + " " + strings.Split(string(b), `,"userDefinedFields"`)[0]
+		row, _, _ := strings.Cut(strings.TrimPrefix(string(b), `{"items":[`), `,"userDefinedFields"`)
+		return fmt.Sprintln(resp.StatusCode, row)
 	}
-	fmt.Println(ask())
+	fmt.Print(ask())
 
 	clock.Advance(time.Hour)
 	s.Data().Update("Tickets", ticket, autotasktest.Fields{"status": 5})
-	fmt.Println(ask())
+	fmt.Print(ask())
 
 	s.Fault(autotasktest.Fault{Entity: "Tickets", Times: 1, Do: autotasktest.Status(503)})
-	fmt.Println(ask())
+	fmt.Print(ask())
 	fmt.Println(len(s.Requests()), "requests")
 	// Output:
-	// 200 OK {"items":[{"id":1,"lastActivityDate":"2026-03-04T09:00:00Z","status":1
-	// 200 OK {"items":[{"id":1,"lastActivityDate":"2026-03-04T10:00:00Z","status":5
-	// 503 Service Unavailable
+	// 200 {"id":1,"lastActivityDate":"2026-03-04T09:00:00Z","status":1
+	// 200 {"id":1,"lastActivityDate":"2026-03-04T10:00:00Z","status":5
+	// 503
 	// 3 requests
 }
 

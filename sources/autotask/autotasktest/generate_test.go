@@ -68,29 +68,27 @@ func TestGenerateIsConsistent(t *testing.T) {
 	d := Generate(Small(), 3, testNow)
 	latest := testNow.UnixMilli()
 	for _, name := range d.Entities() {
-		table := d.table(name)
-		for slot, f := range table.shape.fields {
-			var target *table_
+		rows := d.table(name)
+		for slot, f := range rows.shape.fields {
+			var target *table
 			if ref, ok := schemas.Lookup(f.reference); ok && f.reference != "" && !dangling(name, f.name) {
 				target = d.table(ref.Name)
 			}
-			stamp := isStamp(table.shape.entity, f.name)
-			for i, row := range table.rows {
+			stamp := isStamp(rows.shape.entity, f.name)
+			for i, row := range rows.rows {
 				c := findCell(row, slot)
 				if target != nil && slot > 0 && c.kind == kindInt {
 					if _, ok := target.find(c.n); !ok {
-						t.Fatalf("%s %d: %s refers to %d, which is not there", name, table.ids[i], f.name, c.n)
+						t.Fatalf("%s %d: %s refers to %d, which is not there", name, rows.ids[i], f.name, c.n)
 					}
 				}
 				if stamp && c.kind == kindTime && c.n > latest && name != "ContractServiceUnits" && name != "ContractServiceBundleUnits" {
-					t.Fatalf("%s %d: %s lies in the future: %s", name, table.ids[i], f.name, time.UnixMilli(c.n).UTC())
+					t.Fatalf("%s %d: %s lies in the future: %s", name, rows.ids[i], f.name, time.UnixMilli(c.n).UTC())
 				}
 			}
 		}
 	}
 }
-
-type table_ = table
 
 // dangling names references that point to rows that are gone, as in a real tenant.
 func dangling(entity, field string) bool { return entity == "DeletedTicketLogs" && field == "ticketID" }
