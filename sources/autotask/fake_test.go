@@ -326,9 +326,6 @@ func table(name string) *schemas.Table {
 	}
 }
 
-//go:fix inline
-func ptr(n int64) *int64 { return new(n) }
-
 // wantError checks class and parts of an error's text, and that it holds no secret.
 func wantError(t *testing.T, err error, class pipeline.Class, parts ...string) {
 	t.Helper()

@@ -20,24 +20,24 @@ func TestQueryBodies(t *testing.T) {
 		{"everything", pipeline.Slice{},
 			`{"filter":[{"op":"exist","field":"id"}],"MaxRecords":500}`,
 			`{"filter":[{"op":"exist","field":"id"}]}`},
-		{"after zero", pipeline.Slice{After: ptr(0)},
+		{"after zero", pipeline.Slice{After: new(int64(0))},
 			`{"filter":[{"op":"gt","field":"id","value":0}],"MaxRecords":500}`,
 			`{"filter":[{"op":"gt","field":"id","value":0}]}`},
-		{"range", pipeline.Slice{After: ptr(-3), Until: ptr(9007199254740993)},
+		{"range", pipeline.Slice{After: new(int64(-3)), Until: new(int64(9007199254740993))},
 			`{"filter":[{"op":"lte","field":"id","value":9007199254740993},{"op":"gt","field":"id","value":-3}],"MaxRecords":500}`,
 			`{"filter":[{"op":"lte","field":"id","value":9007199254740993},{"op":"gt","field":"id","value":-3}]}`},
 		{"one stamp needs no group", pipeline.Slice{Window: pipeline.Window{Stamps: []string{"lastModifiedDateTime"}, Since: since}},
 			`{"filter":[{"op":"gte","field":"lastModifiedDateTime","value":"2026-03-01T11:30:45.123Z"},{"op":"exist","field":"id"}],"MaxRecords":500}`,
 			`{"filter":[{"op":"gte","field":"lastModifiedDateTime","value":"2026-03-01T11:30:45.123Z"},{"op":"exist","field":"id"}]}`},
 		{"stamps or newer, whole second", pipeline.Slice{Window: pipeline.Window{Stamps: []string{"lastActivityDate", "createDate"},
-			Since: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), NewerID: ptr(7)}},
+			Since: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), NewerID: new(int64(7))}},
 			`{"filter":[{"op":"or","items":[{"op":"gte","field":"lastActivityDate","value":"2026-03-01T00:00:00.000Z"},` +
 				`{"op":"gte","field":"createDate","value":"2026-03-01T00:00:00.000Z"},{"op":"gt","field":"id","value":7}]},` +
 				`{"op":"exist","field":"id"}],"MaxRecords":500}`,
 			`{"filter":[{"op":"or","items":[{"op":"gte","field":"lastActivityDate","value":"2026-03-01T00:00:00.000Z"},` +
 				`{"op":"gte","field":"createDate","value":"2026-03-01T00:00:00.000Z"},{"op":"gt","field":"id","value":7}]},` +
 				`{"op":"exist","field":"id"}]}`},
-		{"in", pipeline.Slice{Window: pipeline.Window{In: []int64{0, 5, -1}, InField: "ticketID"}, After: ptr(10)},
+		{"in", pipeline.Slice{Window: pipeline.Window{In: []int64{0, 5, -1}, InField: "ticketID"}, After: new(int64(10))},
 			`{"filter":[{"op":"in","field":"ticketID","value":[0,5,-1]},{"op":"gt","field":"id","value":10}],"MaxRecords":500}`,
 			`{"filter":[{"op":"in","field":"ticketID","value":[0,5,-1]},{"op":"gt","field":"id","value":10}]}`},
 	} {
@@ -63,7 +63,7 @@ func TestImpossibleWindows(t *testing.T) {
 	for name, w := range map[string]pipeline.Window{
 		"no time":  {Stamps: []string{"createDate"}},
 		"no field": {In: []int64{1}},
-		"too many": {In: make([]int64, 500), InField: "ticketID", NewerID: ptr(1)},
+		"too many": {In: make([]int64, 500), InField: "ticketID", NewerID: new(int64(1))},
 	} {
 		if body, err := autotask.PageBody(pipeline.Slice{Window: w}, 500); err == nil {
 			t.Errorf("%s: %s", name, body)

@@ -50,9 +50,9 @@ func TestReadPages(t *testing.T) {
 		{"one page less a row", sequence(1, 499), nil, nil, sequence(1, 499), 1},
 		{"exactly full last page", sequence(1, 500), nil, nil, sequence(1, 500), 2},
 		{"exactly two full pages", sequence(0, 999), nil, nil, sequence(0, 999), 3},
-		{"range", sequence(-10, 2000), ptr(-1), ptr(1234), sequence(0, 1234), 3},
-		{"after the last", sequence(1, 10), ptr(10), nil, nil, 1},
-		{"ids beyond 2^53", []int64{1 << 53, 1<<53 + 1, 1<<62 + 1}, ptr(1 << 53), nil, []int64{1<<53 + 1, 1<<62 + 1}, 1},
+		{"range", sequence(-10, 2000), new(int64(-1)), new(int64(1234)), sequence(0, 1234), 3},
+		{"after the last", sequence(1, 10), new(int64(10)), nil, nil, 1},
+		{"ids beyond 2^53", []int64{1 << 53, 1<<53 + 1, 1<<62 + 1}, new(int64(1 << 53)), nil, []int64{1<<53 + 1, 1<<62 + 1}, 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f := newFake(t, tc.ids...)
@@ -205,7 +205,7 @@ func TestPageBeyondUntil(t *testing.T) {
 		return op == "Tickets/query" && text(w, 200, page([]int64{5, 11}))
 	}
 	c, _ := memoryClient(t, f, nil)
-	_, _, err := readIDs(t.Context(), c, pipeline.Slice{Until: ptr(10)})
+	_, _, err := readIDs(t.Context(), c, pipeline.Slice{Until: new(int64(10))})
 	wantError(t, err, pipeline.ClassSource, "11")
 }
 
@@ -263,7 +263,7 @@ func TestGzip(t *testing.T) {
 func TestCount(t *testing.T) {
 	f := newFake(t, sequence(1, 1209)...)
 	c, _ := memoryClient(t, f, nil)
-	n, err := c.Count(t.Context(), pipeline.Slice{Table: tickets(), After: ptr(9)})
+	n, err := c.Count(t.Context(), pipeline.Slice{Table: tickets(), After: new(int64(9))})
 	if err != nil || n != 1200 {
 		t.Errorf("%d, %v", n, err)
 	}

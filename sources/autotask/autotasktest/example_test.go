@@ -36,16 +36,16 @@ func Example() {
 			return err.Error()
 		}
 		row, _, _ := strings.Cut(strings.TrimPrefix(string(b), `{"items":[`), `,"userDefinedFields"`)
-		return fmt.Sprintln(resp.StatusCode, row)
+		return strings.TrimSpace(fmt.Sprint(resp.StatusCode, " ", row))
 	}
-	fmt.Print(ask())
+	fmt.Println(ask())
 
 	clock.Advance(time.Hour)
 	s.Data().Update("Tickets", ticket, autotasktest.Fields{"status": 5})
-	fmt.Print(ask())
+	fmt.Println(ask())
 
 	s.Fault(autotasktest.Fault{Entity: "Tickets", Times: 1, Do: autotasktest.Status(503)})
-	fmt.Print(ask())
+	fmt.Println(ask())
 	fmt.Println(len(s.Requests()), "requests")
 	// Output:
 	// 200 {"id":1,"lastActivityDate":"2026-03-04T09:00:00Z","status":1

@@ -18,8 +18,6 @@ type apiError struct {
 	html    bool     // the web server's own
 }
 
-func (e *apiError) Error() string { return fmt.Sprint(e.status, e.texts, e.message) }
-
 func failf(format string, args ...any) *apiError {
 	return &apiError{status: 500, texts: []string{fmt.Sprintf(format, args...)}}
 }
