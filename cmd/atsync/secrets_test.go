@@ -16,8 +16,8 @@ import (
 	"github.com/atsync/atsync/sources/autotask/autotasktest"
 )
 
-// spellings lists how values that must not be seen may turn up: as they are, cut off, and as JSON, a URL, base64
-// or hexadecimal digits write them.
+// spellings lists how values that must not be seen may turn up: every run of 8 characters, so that cutting off and
+// masking does not hide them, and how JSON, a URL, base64 or hexadecimal digits write the whole.
 func spellings(values ...string) (out [][]byte) {
 	for _, v := range values {
 		quoted, err := json.Marshal(v)
@@ -25,11 +25,14 @@ func spellings(values ...string) (out [][]byte) {
 			panic(err)
 		}
 		for _, s := range []string{
-			v, v[:min(len(v), 12)], strings.Trim(string(quoted), `"`), strings.Trim(fmt.Sprintf("%q", v), `"`),
+			strings.Trim(string(quoted), `"`), strings.Trim(fmt.Sprintf("%q", v), `"`),
 			url.QueryEscape(v), url.PathEscape(v), hex.EncodeToString([]byte(v)),
 			strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(v)), "="),
 		} {
 			out = append(out, []byte(s))
+		}
+		for i := range max(1, len(v)-7) {
+			out = append(out, []byte(v[i:min(len(v), i+8)]))
 		}
 	}
 	return out
@@ -71,7 +74,7 @@ type secretRig struct {
 
 const (
 	oddSecret = `p"w<7>&$#é\'~vT*2m/K=+9Lw`
-	oddCode   = "Q7WERTYUIOPASDFGHJKLZXCVBNM"
+	oddCode   = "Q7ZKXJ4VWPB9TMHQ2RDLNF8GSYC"
 )
 
 func newSecretRig(t *testing.T) *secretRig {
@@ -156,7 +159,7 @@ func TestSecretsStayHidden(t *testing.T) {
 				}
 				code, secret := oddCode, oddSecret
 				if name == "zone" {
-					secret = "not-the-secret-of-anybody"
+					secret = "m4~Xw8!rTq2#Lz6@Pn9$Vb3%K"
 				}
 				if exit := r.run(code, secret, args...); exit == 0 {
 					t.Error("exits 0")
@@ -172,7 +175,7 @@ func TestWrongCredentialsStayHidden(t *testing.T) {
 	t.Parallel()
 	r := newSecretRig(t)
 	for _, wrong := range [][2]string{
-		{oddCode, "not-the-secret-of-anybody"}, {"NOTTHECODEOFANYBODYATALL000", oddSecret}, {oddSecret, oddCode},
+		{oddCode, "m4~Xw8!rTq2#Lz6@Pn9$Vb3%K"}, {"5HWLQ9XJ2VTRB7KPZM4NDGC8FSY", oddSecret}, {oddSecret, oddCode},
 		{`"` + oddCode + `"`, "'" + oddSecret + "'"}, {" " + oddCode, oddSecret + "\n"}, {oddCode, oddSecret + "\x00"},
 	} {
 		for _, args := range [][]string{{"-v", "sync"}, {"--json", "-v", "check"}} {

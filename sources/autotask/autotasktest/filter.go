@@ -295,7 +295,7 @@ func (c *compiler) condition(cond *condition, inOr bool) (predicate, *apiError) 
 func (c *compiler) comparison(cond *condition) (predicate, *apiError) {
 	s := c.t.shape
 	var slot int
-	k := kindString
+	var k kind
 	if cond.UDF {
 		i, ok := s.udfAt[strings.ToLower(cond.Field)]
 		if !ok {

@@ -176,7 +176,8 @@ func (g *generator) describe(t *ticket, i int) {
 // finishTicket decides how far the ticket has come, and stores it.
 func (g *generator) finishTicket(t *ticket, nth int) {
 	respond := time.Duration(math.Exp(g.r.NormFloat64()*1.1+3.2-float64(t.priority%4)*0.2) * float64(time.Minute))
-	solve := respond + time.Duration(math.Exp(g.r.NormFloat64()*1.6+2.3)*float64(time.Hour))
+	typical := map[int64]float64{4: 0.8, 1: 1.8, 2: 2.4, 3: 3.1}[t.priority] // hours to solve it, as a logarithm
+	solve := respond + time.Duration(math.Exp(g.r.NormFloat64()*1.2+typical)*float64(time.Hour))
 	responded, done := work(t.created.Add(respond)), work(t.created.Add(solve))
 	if done.Before(responded) {
 		done = responded.Add(20 * time.Minute)
@@ -187,7 +188,7 @@ func (g *generator) finishTicket(t *ticket, nth int) {
 	b := t.b.str("ticketNumber", "T"+t.created.Format("20060102")+"."+pad4(nth)).dec("estimatedHours", float64(g.r.IntN(12))/2)
 	var due, respondDue time.Time
 	if t.slaID != 0 {
-		hours := map[int64][2]int{4: {1, 4}, 1: {2, 8}, 2: {4, 24}, 3: {8, 72}}[t.priority]
+		hours := map[int64][2]int{4: {1, 12}, 1: {2, 28}, 2: {4, 60}, 3: {8, 140}}[t.priority]
 		respondDue, due = work(t.created.Add(time.Duration(hours[0])*time.Hour)), work(t.created.Add(time.Duration(hours[1])*time.Hour))
 		b.when("firstResponseDueDateTime", respondDue).when("resolvedDueDateTime", due).when("dueDateTime", due)
 	} else {

@@ -9,7 +9,7 @@ import (
 func (g *generator) addTimeEntries(t *ticket, n int) {
 	at := t.created
 	for range n {
-		at = work(at.Add(time.Duration(20+g.r.IntN(600)) * time.Minute)).Truncate(5 * time.Minute)
+		at = work(at.Add(time.Duration(15+g.r.IntN(240)) * time.Minute)).Truncate(5 * time.Minute)
 		hours := math.Ceil(math.Exp(g.r.NormFloat64()*0.7-0.7)*4) / 4
 		end := at.Add(time.Duration(hours * float64(time.Hour)))
 		if end.After(g.now) {

@@ -27,6 +27,7 @@ type Handler struct {
 	emptyLastPage bool
 	omitUDFs      bool
 	gzip          bool
+	noZone        bool
 
 	auth    auth
 	limits  limits
@@ -71,6 +72,9 @@ func NewHandler(opts ...Option) *Handler {
 		h.data = NewData()
 	}
 	h.data.SetClock(h.Now)
+	if h.noZone {
+		h.data.SetDatesWithoutZone(true)
+	}
 	h.auth.add(h.Username, h.IntegrationCode, h.Secret)
 	return h
 }

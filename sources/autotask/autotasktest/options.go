@@ -63,14 +63,7 @@ func WithoutGzip() Option { return func(h *Handler) { h.gzip = false } }
 func WithoutLog() Option { return func(h *Handler) { h.journal.off = true } }
 
 // WithDatesWithoutZone spells dates as in 2020, without the Z (api.md §5).
-func WithDatesWithoutZone() Option {
-	return func(h *Handler) {
-		if h.data == nil {
-			h.data = NewData()
-		}
-		h.data.SetDatesWithoutZone(true)
-	}
-}
+func WithDatesWithoutZone() Option { return func(h *Handler) { h.noZone = true } }
 
 // SetDatesWithoutZone chooses how dates are spelled: as in 2020, without the Z, or with it.
 func (d *Data) SetDatesWithoutZone(on bool) {

@@ -2,6 +2,7 @@ package autotasktest
 
 import (
 	"encoding/binary"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -193,13 +194,7 @@ func appendEscaped(b []byte, s string) []byte {
 
 // unescape is the reverse of appendEscaped, for comparisons.
 func unescape(s []byte) string {
-	plain := true
-	for _, c := range s {
-		if c == '\\' {
-			plain = false
-			break
-		}
-	}
+	plain := !slices.Contains(s, '\\')
 	if plain {
 		return string(s)
 	}

@@ -14,8 +14,8 @@ func (h *Handler) answer(x *exchange) response {
 	if len(h.origin(x.r))+len(x.r.URL.RequestURI()) > maxURL {
 		return x.fail(&apiError{status: http.StatusNotFound, html: true})
 	}
-	switch {
-	case x.route.op == OpZone || x.route.op == OpVersions: // neither login nor limits (api.md §2, §7)
+	switch x.route.op {
+	case OpZone, OpVersions: // neither login nor limits (api.md §2, §7)
 		if resp, done := h.faults.before(x); done {
 			return resp
 		}
@@ -23,7 +23,7 @@ func (h *Handler) answer(x *exchange) response {
 			return x.fail(methodNotAllowed(x.r.Method))
 		}
 		return h.faults.after(x, h.open(x))
-	case x.route.op == OpNone:
+	case OpNone:
 		return h.noRoute(x)
 	}
 	if resp, ok := h.login(x); !ok {

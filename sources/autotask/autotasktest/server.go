@@ -1,11 +1,11 @@
 package autotasktest
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -37,7 +37,7 @@ func NewTLSServer(opts ...Option) *Server {
 }
 
 func start(config *tls.Config, opts []Option) *Server {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(fmt.Sprintf("autotasktest: no port to listen on: %v", err))
 	}
@@ -45,7 +45,7 @@ func start(config *tls.Config, opts []Option) *Server {
 	s.URL = "http://" + l.Addr().String()
 	s.server = &http.Server{
 		Handler: s.Handler, TLSConfig: config, ReadHeaderTimeout: time.Minute,
-		ErrorLog: log.New(io.Discard, "", 0), // broken connections are what faults are for
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // broken connections are what faults are for
 	}
 	if config != nil {
 		s.URL = "https://" + l.Addr().String()

@@ -155,9 +155,10 @@ func recast(c cell, to kind) cell {
 		return c
 	}
 	text := string(appendValue(nil, rawCell{kind: c.kind, n: c.n, s: []byte(c.s)}, true))
-	if c.kind == kindString {
+	switch c.kind {
+	case kindString:
 		text = unescape([]byte(c.s))
-	} else if c.kind == kindTime {
+	case kindTime:
 		text = strings.Trim(text, `"`)
 	}
 	if to == kindInt {
