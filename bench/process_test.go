@@ -22,6 +22,14 @@ type usage struct {
 	peak int64 // largest resident set in bytes; 0 where the system does not tell
 }
 
+// least combines two runs of the same work: what disturbs a run only adds time. Of memory the most counts.
+func (u usage) least(v usage) usage {
+	if u.wall == 0 {
+		return v
+	}
+	return usage{cpu: min(u.cpu, v.cpu), wall: min(u.wall, v.wall), peak: max(u.peak, v.peak)}
+}
+
 // measure runs a command to its end.
 func measure(b *testing.B, cmd *exec.Cmd) usage {
 	b.Helper()

@@ -138,8 +138,12 @@ func simulate(raw string) error {
 func shrink(data *autotasktest.Data, entity string, want int) {
 	const longest = 1000
 	for _, r := range data.Rows(entity) {
-		if text := r.Raw("description"); len(text) > longest {
-			data.UpdateQuietly(entity, r.ID, autotasktest.Fields{"description": strings.ToValidUTF8(strings.Trim(text[:longest], `"\\`), "")})
+		var text string
+		if err := json.Unmarshal([]byte(r.Raw("description")), &text); err != nil {
+			panic(err) // the simulator's own JSON
+		}
+		if len(text) > longest {
+			data.UpdateQuietly(entity, r.ID, autotasktest.Fields{"description": strings.ToValidUTF8(text[:longest], "")})
 		}
 	}
 	rows := data.Rows(entity)
@@ -151,12 +155,14 @@ func shrink(data *autotasktest.Data, entity string, want int) {
 	if err := json.Unmarshal([]byte(sample[0].JSON()), &keys); err != nil {
 		panic(err) // the simulator's own JSON
 	}
-	nulls := map[string]int{}
+	nulls, bytes := map[string]int{}, map[string]int{}
 	excess := 0
 	for _, r := range sample {
 		excess += len(r.JSON()) - want
 		for name := range keys {
-			if r.Raw(name) == "null" {
+			value := r.Raw(name)
+			bytes[name] += len(name) + len(`"":,`) + len(value)
+			if value == "null" {
 				nulls[name]++
 			}
 		}
@@ -169,7 +175,7 @@ func shrink(data *autotasktest.Data, entity string, want int) {
 			return
 		}
 		data.RemoveField(entity, name)
-		excess -= len(sample) * (len(name) + len(`"":null,`))
+		excess -= bytes[name]
 	}
 }
 
