@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -60,6 +61,7 @@ func TestScripts(t *testing.T) {
 // * for any.
 //
 //	exits CODE PROGRAM [ARG…]                 run a program and expect an exit code
+//	says REGEXP                               what the last program printed, wherever to, has a line that matches
 //	interrupt CODE NAME PROGRAM [ARG…]        the same, sending SIGINT as soon as a fault of NAME is met
 //	simulator NAME [OPTION…]                  start a simulator with a tiny tenant; see scriptSimulator
 //	shutdown NAME                             stop it: nobody listens there any more
@@ -86,6 +88,7 @@ func scriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args 
 	}
 	return map[string]func(ts *testscript.TestScript, neg bool, args []string){
 		"exits":     positive(2, scriptExits),
+		"says":      positive(1, scriptSays),
 		"interrupt": positive(3, scriptInterrupt),
 		"simulator": positive(1, scriptSimulator),
 		"shutdown":  positive(1, func(ts *testscript.TestScript, args []string) { simulatorOf(ts, args[0]).Close() }),
@@ -111,6 +114,15 @@ func scriptExits(ts *testscript.TestScript, args []string) {
 	err := ts.Exec(args[1], args[2:]...)
 	if got := exitCode(err); got != args[0] {
 		ts.Fatalf("%v exits %s, want %s", args[1:], got, args[0])
+	}
+}
+
+// scriptSays is the command says.
+func scriptSays(ts *testscript.TestScript, args []string) {
+	re, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	if !re.MatchString(ts.ReadFile("stdout")) && !re.MatchString(ts.ReadFile("stderr")) {
+		ts.Fatalf("nothing says %q", args[0])
 	}
 }
 

@@ -181,3 +181,33 @@ func TestPublishRefusals(t *testing.T) {
 	}
 	assertLocked(t, w.Path())
 }
+
+// TestPendingKnowsWhatAnEarlierProcessCommitted kills nothing, but reopens: what was committed and not published
+// must be pending for whoever comes next.
+func TestPendingKnowsWhatAnEarlierProcessCommitted(t *testing.T) {
+	path, target := filepath.Join(t.TempDir(), "w.duckdb"), filepath.Join(t.TempDir(), "acme.duckdb")
+	table := testTable()
+	w := open(t, path)
+	pending := func(want bool, when string) {
+		t.Helper()
+		got, err := duckdb.NewPublisher(w, target).Pending(t.Context())
+		if err != nil || got != want {
+			t.Errorf("%s: pending %v, error %v", when, got, err)
+		}
+	}
+	pending(true, "nothing published")
+	loadVersion(t, w, table, 10, 1)
+	publish(t, duckdb.NewPublisher(w, target))
+	pending(false, "just published")
+	loadVersion(t, w, table, 10, 1)
+	pending(false, "rows read again and unchanged")
+	loadVersion(t, w, table, 10, 2)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w = open(t, path)
+	defer w.Close()
+	pending(true, "committed by an earlier process")
+	publish(t, duckdb.NewPublisher(w, target))
+	pending(false, "published by this one")
+}
