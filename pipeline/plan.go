@@ -73,6 +73,10 @@ func planStream(in planInput) Plan {
 		return whole(ModeFirst)
 	case in.full:
 		return whole(ModeFull)
+	case cp.CompleteThrough.After(in.serverTime.Add(in.overlap)):
+		// The server's clock has gone back by more than the overlap makes up for: the checkpoint was wrong,
+		// and nobody knows by how much.
+		return whole(ModeFull)
 	}
 	switch reads.Class {
 	case schemas.ClassModified, schemas.ClassActivity, schemas.ClassAppend:

@@ -71,6 +71,14 @@ func TestPlanStream(t *testing.T) {
 			}
 			return ""
 		}},
+		{"the server's clock went back: the checkpoint can't be trusted", planInput{
+			table: planTable(t, "Tickets"), state: StreamState{Checkpoint: Checkpoint{CompleteThrough: noon.Add(time.Hour)}},
+		}, func(p Plan) string {
+			if p.Mode != ModeFull || !p.Next.CompleteThrough.Equal(noon.Add(-Settle)) {
+				return "want a full read that puts the checkpoint right"
+			}
+			return ""
+		}},
 		{"append: the recent window once a day", planInput{
 			table: planTable(t, "BillingItems"),
 			state: StreamState{Checkpoint: Checkpoint{CompleteThrough: noon.Add(-time.Hour), RereadAt: noon.Add(-25 * time.Hour)}},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/sourcegraph/conc/pool"
 	"github.com/spf13/cobra"
@@ -87,6 +88,7 @@ func (e *env) check(ctx context.Context, opts checkOptions) error {
 		return err
 	}
 	w := e.newWiring(cfg, e.logger(e.stderr, cfg))
+	w.patience = 10 * time.Second // a person waits
 	report := checkReport{OK: true, Tenants: []tenantCheck{}}
 	var errs []error
 	for _, t := range tenants {

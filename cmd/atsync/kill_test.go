@@ -131,19 +131,8 @@ func (v *victim) consistent(after string) {
 		v.Fatalf("%s: %v", after, err)
 	}
 	defer func() { _ = db.Close() }()
-	var tables []string
-	rows, err := db.Query("SELECT DISTINCT table_name FROM _atsync.columns ORDER BY 1")
+	tables, err := tablesOf(db)
 	if err != nil {
-		v.Fatalf("%s: %v", after, err)
-	}
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			v.Fatal(err)
-		}
-		tables = append(tables, name)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		v.Fatalf("%s: %v", after, err)
 	}
 	for _, table := range tables {
@@ -154,6 +143,22 @@ func (v *victim) consistent(after string) {
 			v.Errorf("%s: %s has %d rows with %d ids", after, table, n, ids)
 		}
 	}
+}
+
+func tablesOf(db *sql.DB) (tables []string, err error) {
+	rows, err := db.Query("SELECT DISTINCT table_name FROM _atsync.columns ORDER BY 1")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		tables = append(tables, name)
+	}
+	return tables, rows.Err()
 }
 
 func (v *victim) equal(when string) {
@@ -168,8 +173,7 @@ func (v *victim) equal(when string) {
 func TestKill(t *testing.T) {
 	t.Parallel()
 	v := newVictim(t)
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	seed := testSeed(t)
 	r := rand.New(rand.NewPCG(seed, 1))
 	model := newVictim(t)
 	first := model.sync()
@@ -214,8 +218,7 @@ func TestKill(t *testing.T) {
 func TestKillWhilePublishing(t *testing.T) {
 	t.Parallel()
 	v := newVictim(t)
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	seed := testSeed(t)
 	r := rand.New(rand.NewPCG(seed, 2))
 	v.sync()
 	killed := 0

@@ -53,7 +53,7 @@ func entities(t *testing.T, patterns ...string) []*schemas.Entity {
 // open wires the site as the commands do, with the simulator's credentials.
 func (r *rig) open() *site {
 	r.Helper()
-	warehouse, err := duckdb.Open(r.Context(), duckdb.Options{Path: r.cfg.WorkPath, Tenant: r.cfg.Name})
+	warehouse, err := duckdb.Open(r.Context(), duckdb.Options{Path: r.cfg.WorkPath, Tenant: r.cfg.Name, From: r.cfg.PublishPath})
 	if err != nil {
 		r.Fatal(err)
 	}

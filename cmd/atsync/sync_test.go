@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -56,4 +57,29 @@ func TestSyncBringsExactlyWhatChanged(t *testing.T) {
 		t.Errorf("500 edits and 50 inserts became %+v", s)
 	}
 	r.equal()
+}
+
+func TestLostWarehouseIsMadeFromItsPublication(t *testing.T) {
+	r := newRig(t, autotasktest.Tiny())
+	r.cfg.Entities = entities(t, "Tickets", "TicketNotes", "Roles")
+	r.mustSync()
+	gone := r.server.Data().IDs("Roles")[0]
+	r.server.Data().DeleteQuietly("Roles", gone)
+	r.clock.Advance(time.Hour)
+	r.mustSync()
+	if err := os.RemoveAll(filepath.Dir(r.cfg.WorkPath)); err != nil {
+		t.Fatal(err)
+	}
+
+	r.clock.Advance(time.Hour)
+	run := r.mustSync()
+	if s := stream(t, run, "Tickets"); s.Mode != "incremental" || s.Inserted != 0 {
+		t.Errorf("tickets were loaded again: %+v", s)
+	}
+	r.equal()
+	var tombstones int
+	db := openPublished(t, r.cfg.PublishPath)
+	if err := db.QueryRow(`SELECT count(*) FROM roles WHERE _deleted_at IS NOT NULL AND id = ?`, gone).Scan(&tombstones); err != nil || tombstones != 1 {
+		t.Errorf("%d tombstones, error %v", tombstones, err)
+	}
 }

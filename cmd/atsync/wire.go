@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/atsync/atsync/cmd/atsync/internal/config"
 	"github.com/atsync/atsync/cmd/atsync/internal/secret"
@@ -37,6 +38,7 @@ type wiring struct {
 	transport http.RoundTripper
 	trace     *pipeline.Trace
 	log       *slog.Logger
+	patience  time.Duration // how long a request waits for quota; 0: an hour
 }
 
 // newWiring returns the wiring of a command: one transport for all tenants.
@@ -50,7 +52,7 @@ func (w wiring) open(ctx context.Context, cfg config.TenantConfig) (*site, error
 	if err != nil {
 		return nil, err
 	}
-	warehouse, err := duckdb.Open(ctx, duckdb.Options{Path: cfg.WorkPath, Tenant: cfg.Name, Logger: w.log})
+	warehouse, err := duckdb.Open(ctx, duckdb.Options{Path: cfg.WorkPath, Tenant: cfg.Name, From: cfg.PublishPath, Logger: w.log})
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +79,7 @@ func (w wiring) client(ctx context.Context, cfg config.TenantConfig, creds autot
 		Logger:       w.log,
 		Hold:         hold,
 		OnHold:       warehouse.SetHold,
-		Limits:       autotask.Limits{ThreadsPerEntity: cfg.Threads},
+		Limits:       autotask.Limits{ThreadsPerEntity: cfg.Threads, QuotaWait: w.patience},
 	})
 }
 

@@ -41,6 +41,7 @@ type Options struct {
 	MemoryLimit string           // of DuckDB's buffers, "512MB" by default; the process uses up to 200 MB more
 	Threads     int              // 2 by default
 	TempDir     string           // where staging spills; Path + ".tmp" by default
+	From        string           // a publication to start from if there is no file at Path; may be missing itself
 	LockWait    time.Duration    // how long to wait for another process to let go of the file; 5 s by default, < 0: not at all
 	Now         func() time.Time // our clock; time.Now by default
 	Logger      *slog.Logger     // nil: silent
@@ -70,6 +71,9 @@ func Open(ctx context.Context, opts Options) (*Warehouse, error) {
 	opts, err := opts.complete()
 	if err != nil {
 		return nil, err
+	}
+	if err := hydrate(ctx, opts); err != nil {
+		return nil, openError(opts, err)
 	}
 	connector, err := connect(ctx, opts)
 	if err != nil {

@@ -192,3 +192,33 @@ func syncDir(dir string) error {
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
+
+// hydrate makes the warehouse from its publication if it is missing: checkpoints, tombstones and history
+// included, so that a lost disk costs no first load. The publication is no file that DuckDB has open here.
+func hydrate(ctx context.Context, opts Options) error {
+	if opts.From == "" {
+		return nil
+	}
+	if _, err := os.Stat(opts.Path); !errors.Is(err, os.ErrNotExist) {
+		return nil //nolint:nilerr // it is there, or opening it will say what is wrong
+	}
+	if _, err := os.Stat(opts.From); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	part := opts.Path + ".partial"
+	if err := os.Remove(part); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := copyFile(opts.From, part); err != nil {
+		return err
+	}
+	// The log of a warehouse that is gone does not belong to this one.
+	if err := os.Remove(opts.Path + ".wal"); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := os.Rename(part, opts.Path); err != nil {
+		return err
+	}
+	opts.Logger.InfoContext(ctx, "the warehouse was missing and is made anew from its publication", "path", opts.Path, "from", opts.From)
+	return syncDir(filepath.Dir(opts.Path))
+}

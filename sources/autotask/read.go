@@ -206,8 +206,11 @@ func (c *Client) Describe(ctx context.Context, entity *schemas.Entity) (*schemas
 	if err != nil || !entity.HasUDF {
 		return m, err
 	}
-	_, err = c.information(ctx, entity, opUDFs, "userDefinedFields", func(body []byte) (err error) {
-		m, err = schemas.ParseMetadata(fields, body)
+	_, err = c.information(ctx, entity, opUDFs, "userDefinedFields", func(body []byte) error {
+		both, err := schemas.ParseMetadata(fields, body)
+		if err == nil {
+			m = both
+		}
 		return err
 	})
 	if status, ok := errors.AsType[*statusError](err); ok && status.status == http.StatusNotFound {
