@@ -26,6 +26,7 @@ func BenchmarkFirstLoad(b *testing.B) {
 		{"200k-wide", 200_000, 0}, // all fields that Autotask has
 		{"600k", 600_000, 1500},
 	}
+	var base int64 // peak with 200,000
 	for _, c := range cases {
 		b.Run(c.name, func(b *testing.B) {
 			n := tickets(b, c.tickets)
@@ -43,6 +44,15 @@ func BenchmarkFirstLoad(b *testing.B) {
 					sync, alone = sync.least(s), alone.least(a)
 				}
 				reportFirstLoad(b, sync, alone, dumped, limit)
+				switch c.name {
+				case "200k":
+					base = sync.peak
+				case "600k":
+					if base > 0 {
+						growth := mega(sync.peak) / mega(base)
+						fmt.Printf("  peak %.2f × that of 200k, limit %.1f: %s\n", growth, growthLimit, verdict(growth, growthLimit))
+					}
+				}
 			}
 		})
 	}

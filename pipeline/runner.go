@@ -79,12 +79,33 @@ func (r *Runner) Sync(ctx context.Context, req SyncRequest) (Run, error) {
 	after, stop := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
 	defer stop()
 	if err := r.Sink.EndRun(after, s.rec); err != nil {
-		return s.rec, cmp.Or(s.outcome(runErr), r.locate(err, "", "end run"))
+		return s.unfinished(r.locate(err, "", "end run"), s.outcome(runErr))
 	}
 	if err := s.publish(after); err != nil {
-		return s.rec, cmp.Or(s.outcome(runErr), r.locate(err, "", "publish"))
+		rec, err := s.unfinished(r.locate(err, "", "publish"), s.outcome(runErr))
+		rec.Streams = nil // they are recorded
+		if again := r.Sink.EndRun(after, rec); again != nil {
+			err = errors.Join(err, r.locate(again, "", "end run"))
+		}
+		return s.rec, err
 	}
 	return s.rec, s.outcome(runErr)
+}
+
+// unfinished notes in the run's record that what was read could not be recorded or shown to readers.
+func (s *run) unfinished(err, earlier error) (Run, error) {
+	if s.rec.Status == StatusOK {
+		s.rec.Status = StatusPartial
+	}
+	if s.rec.Error != "" {
+		s.rec.Error += "; "
+	}
+	s.rec.Error += err.Error()
+	s.rec.ErrorClass = ClassOf(err)
+	if earlier != nil {
+		return s.rec, errors.Join(earlier, err)
+	}
+	return s.rec, err
 }
 
 // execute logs in and runs every stream. Its error is one that ended the run as a whole; what happened to
@@ -130,8 +151,9 @@ func (s *run) stream(ctx context.Context, e *schemas.Entity) {
 		report.Status = StatusOK
 	case ctx.Err() != nil || class == ClassCanceled:
 		report.Status, report.ErrorClass, report.Error = StatusInterrupted, ClassCanceled, "interrupted before it was complete; nothing of it was stored"
-		if cause := context.Cause(ctx); class != ClassCanceled && !errors.Is(cause, context.Canceled) {
-			report.Status = StatusSkipped // another stream's failure ended the run
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+			// another stream's failure ended the run, and is what there is to tell
+			report.Status, report.ErrorClass, report.Error = StatusSkipped, "", ""
 		}
 	case class == ClassAbsent:
 		report.Status, report.ErrorClass, report.Error = StatusAbsent, class, err.Error()

@@ -218,7 +218,7 @@ func TestCheckpointStaysWhenTheCountDisagrees(t *testing.T) {
 	l.now = l.now.Add(time.Hour)
 	asked := 0
 	l.source.OnCount = func(_ string, n int64) (int64, error) {
-		if asked++; asked == 1 { // the count of the window; that of late changes is honest
+		if asked++; asked <= 2 { // before and after the read; the count of late changes is honest
 			n++
 		}
 		return n, nil
@@ -232,6 +232,25 @@ func TestCheckpointStaysWhenTheCountDisagrees(t *testing.T) {
 	}
 	if state, _ := l.sink.Stream(t.Context(), "Tickets"); !state.Checkpoint.CompleteThrough.IsZero() || state.LiveRows != 0 {
 		t.Errorf("something was stored: %+v", state)
+	}
+}
+
+// TestReadThatEndsEarlyIsNoCompleteRead: the count before the read promised more rows than came.
+func TestReadThatEndsEarlyIsNoCompleteRead(t *testing.T) {
+	l := newLab(t)
+	for id := range int64(100) {
+		l.put("Tickets", id, nil)
+	}
+	l.now = l.now.Add(time.Hour)
+	asked := 0
+	l.source.OnCount = func(_ string, n int64) (int64, error) {
+		if asked++; asked <= 2 {
+			n += 1100
+		}
+		return n, nil
+	}
+	if run, err := l.sync("Tickets"); pipeline.ClassOf(err) != pipeline.ClassSource || one(t, run, "Tickets").Status != pipeline.StatusFailed {
+		t.Errorf("error %v", err)
 	}
 }
 
@@ -565,8 +584,12 @@ func TestPublicationFollowsChanges(t *testing.T) {
 	}
 	l.pub.err = &pipeline.Error{Class: pipeline.ClassSink, Err: errors.New("disk full")}
 	l.put("Roles", 1, map[string]any{"name": "u"})
-	if _, err := l.sync("Roles"); pipeline.ClassOf(err) != pipeline.ClassSink {
-		t.Errorf("error %v", err)
+	run, err := l.sync("Roles")
+	if pipeline.ClassOf(err) != pipeline.ClassSink || run.Status != pipeline.StatusPartial || run.ErrorClass != pipeline.ClassSink {
+		t.Errorf("%s, error %v", run.Status, err)
+	}
+	if runs := l.sink.Runs(); runs[len(runs)-1].Status != pipeline.StatusPartial || len(runs[len(runs)-1].Streams) != 1 {
+		t.Errorf("recorded: %+v", runs[len(runs)-1])
 	}
 	l.pub.err = nil
 	if _, err := l.sync("Roles"); err != nil {

@@ -27,7 +27,8 @@ type Sink interface {
 	// date with it. It reports how many picklist rows are new or changed.
 	SaveMetadata(ctx context.Context, entity string, m *schemas.Metadata, at time.Time) (changed int64, err error)
 
-	// BeginRun records a run's start and returns its id; EndRun records its outcome.
+	// BeginRun records a run's start and returns its id; EndRun records its outcome. It may be
+	// called again if that changes; without streams it leaves what is recorded of them.
 	BeginRun(ctx context.Context, run Run) (id int64, err error)
 	EndRun(ctx context.Context, run Run) error
 

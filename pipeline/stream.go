@@ -75,9 +75,9 @@ func (s *run) readWindow(ctx context.Context, t *schemas.Table, state StreamStat
 		return err
 	}
 	defer l.load.Abort() //nolint:errcheck // after a commit it does nothing, before one the first error counts
-	if complete && (plan.Mode == ModeFirst || state.LiveRows > pageSize) && s.Trace != nil && s.Trace.StreamTotal != nil {
-		// One request that the confirmation would spend anyway buys a progress bar.
-		if err := s.announce(ctx, t, plan, state); err != nil {
+	announced := int64(0)
+	if complete && (plan.Mode == ModeFirst || state.LiveRows > pageSize) {
+		if announced, err = s.announce(ctx, t, plan, state); err != nil {
 			return err
 		}
 	}
@@ -85,8 +85,8 @@ func (s *run) readWindow(ctx context.Context, t *schemas.Table, state StreamStat
 		return err
 	}
 	c := Commit{Checkpoint: plan.Next}
-	if l.rows > pageSize {
-		if c.SourceCount, err = s.confirm(ctx, l, plan); err != nil {
+	if l.rows > pageSize || l.distinct < announced {
+		if c.SourceCount, err = s.confirm(ctx, l, plan, announced); err != nil {
 			return err
 		}
 	}
@@ -99,24 +99,28 @@ func (s *run) readWindow(ctx context.Context, t *schemas.Table, state StreamStat
 	return l.commit(ctx, c, report)
 }
 
-// announce tells listeners how many rows a large read will bring.
-func (s *run) announce(ctx context.Context, t *schemas.Table, plan Plan, state StreamState) error {
+// announce asks how many rows a large read will bring, tells listeners, and returns it: a read that brings
+// fewer must be explained. 0 means that the read is not worth the request.
+func (s *run) announce(ctx context.Context, t *schemas.Table, plan Plan, state StreamState) (int64, error) {
 	if plan.Mode == ModeFirst && !slices.Contains([]string{"medium", "large", "huge"}, t.Entity.Size) && state.LiveRows == 0 {
-		return nil
+		return 0, nil
 	}
 	n, err := s.Source.Count(ctx, Slice{Table: t, Window: plan.Window})
-	if err != nil {
-		return err
+	if err == nil && s.Trace != nil && s.Trace.StreamTotal != nil {
+		s.Trace.StreamTotal(t.Entity.Name, n)
 	}
-	s.Trace.StreamTotal(t.Entity.Name, n)
-	return nil
+	return n, err
 }
 
 // confirm compares the rows read with the server's own count of them. Rows that changed since the run
 // began may have come into the window behind the read: the next run's window holds them.
-func (s *run) confirm(ctx context.Context, l *streamLoad, plan Plan) (*int64, error) {
+func (s *run) confirm(ctx context.Context, l *streamLoad, plan Plan, announced int64) (*int64, error) {
 	t := l.spec.Table
-	n, err := s.Source.Count(ctx, Slice{Table: t, Window: plan.Window, Until: &l.lastID})
+	until := &l.lastID // rows beyond are new …
+	if l.distinct < announced {
+		until = nil // … or were missed
+	}
+	n, err := s.Source.Count(ctx, Slice{Table: t, Window: plan.Window, Until: until})
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +130,7 @@ func (s *run) confirm(ctx context.Context, l *streamLoad, plan Plan) (*int64, er
 	late := int64(0)
 	if stamps := t.Reads().Stamps; len(stamps) > 0 {
 		w := Window{Stamps: stamps, Since: s.login.ServerTime.Add(-Settle)}
-		if late, err = s.Source.Count(ctx, Slice{Table: t, Window: w, Until: &l.lastID}); err != nil {
+		if late, err = s.Source.Count(ctx, Slice{Table: t, Window: w, Until: until}); err != nil {
 			return nil, err
 		}
 	}

@@ -7,7 +7,8 @@ import (
 	"unicode"
 )
 
-// page reads a whole body: an object with a list "items". Other keys, pageDetails among them, are passed over.
+// page reads a whole body: an object with a list "items". Of pageDetails only it matters whether there is a next
+// page; other keys are passed over.
 func (d *Decoder) page(body []byte, after *int64) (Page, error) {
 	d.s.b, d.s.i = body, 0
 	if d.s.word("\xef\xbb\xbf") { // byte order mark
@@ -17,7 +18,7 @@ func (d *Decoder) page(body []byte, after *int64) (Page, error) {
 		return Page{}, d.notPage("the body is no JSON object")
 	}
 	var page Page
-	var found bool
+	var found, next bool
 	var key, val token
 	for more := !d.s.empty('}'); more; {
 		if !d.s.key(&key) {
@@ -35,6 +36,8 @@ func (d *Decoder) page(body []byte, after *int64) (Page, error) {
 			}
 		case !d.s.value(&val):
 			return Page{}, d.broken()
+		case equalFold(string(name), "pageDetails"):
+			next = hasNext(val.lit)
 		case equalFold(string(name), "errors"):
 			if texts := errorTexts(val.lit); len(texts) > 0 {
 				return Page{}, &BodyError{Kind: APIErrors, Item: -1, Errors: texts,
@@ -52,7 +55,16 @@ func (d *Decoder) page(body []byte, after *int64) (Page, error) {
 	if d.s.peek(); d.s.i < len(body) {
 		return Page{}, d.notPage(fmt.Sprintf("something follows the JSON object at byte %d", d.s.i))
 	}
+	page.More = next
 	return page, nil
+}
+
+// hasNext reports whether pageDetails names a next page. The address itself is never used (api.md §4).
+func hasNext(details []byte) bool {
+	var d struct {
+		Next *string `json:"nextPageUrl"`
+	}
+	return json.Unmarshal(details, &d) == nil && d.Next != nil && *d.Next != ""
 }
 
 // items reads the list of rows.

@@ -116,4 +116,5 @@ type Page struct {
 	Rows    int
 	FirstID int64
 	LastID  int64
+	More    bool // pageDetails has a nextPageUrl: there is more, however few rows the page has
 }

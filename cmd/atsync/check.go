@@ -99,8 +99,9 @@ func (e *env) check(ctx context.Context, opts checkOptions) error {
 		report.OK = report.OK && c.OK
 		report.Tenants = append(report.Tenants, c.tenantCheck)
 		if err != nil {
-			errs = append(errs, &printed{err})
+			err = &printed{err}
 		}
+		errs = append(errs, err)
 		if !e.json {
 			if err := e.printCheck(c.tenantCheck); err != nil {
 				return err
@@ -108,9 +109,11 @@ func (e *env) check(ctx context.Context, opts checkOptions) error {
 		}
 	}
 	if e.json {
-		errs = append(errs, e.printJSON(report))
+		if err := e.printJSON(report); err != nil {
+			return err
+		}
 	}
-	return errors.Join(errs...)
+	return verdict(errs)
 }
 
 // warned tells of the configuration's warnings that concern a tenant.
@@ -157,6 +160,9 @@ func (c *checker) run(ctx context.Context, w wiring, t config.TenantConfig, opts
 		return c.fail("warehouse", err)
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := s.publisher.Check(); err != nil {
+		return c.fail("publication", err)
+	}
 	c.pass("warehouse", fmt.Sprintf("%s, storage version %s; published as %s", t.WorkPath, s.warehouse.StorageVersion(), t.PublishPath))
 	if err := c.hold(ctx, w, s, opts); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"path/filepath"
 	"testing"
 	"time"
@@ -61,8 +62,15 @@ func (r *rig) open() *site {
 	if err != nil {
 		r.Fatal(err)
 	}
+	moved, err := recallZone(r.Context(), warehouse)
+	if err != nil {
+		r.Fatal(err)
+	}
 	source, err := autotask.New(autotask.Config{
-		Tenant: r.cfg.Name, Zone: r.cfg.URL, Limits: r.limits, Hold: hold, OnHold: warehouse.SetHold,
+		Tenant: r.cfg.Name, Zone: r.cfg.URL, Limits: r.limits, Hold: hold, OnHold: warehouse.SetHold, Moved: moved,
+		OnMove: func(ctx context.Context, m autotask.Move) error {
+			return warehouse.Remember(ctx, "zone", m.From+" "+m.To)
+		},
 		Credentials: autotask.NewCredentials(r.server.Username, r.server.IntegrationCode, r.secret),
 	})
 	if err != nil {

@@ -133,10 +133,30 @@ func run(ctx context.Context, e *env, args []string) (code int) {
 		e.json = e.json || slices.Contains(args, "--json") // it may stand behind what could not be parsed
 		err = usage(cmd, "%s", strings.TrimSpace(err.Error()))
 	}
-	if _, done := errors.AsType[*printed](err); !done {
-		console.PrintError(e.stderr, err, e.json)
+	if rest := unprinted(err); rest != nil {
+		console.PrintError(e.stderr, rest, e.json)
 	}
 	return console.ExitCode(err)
+}
+
+// unprinted leaves out of an error what its command has shown.
+func unprinted(err error) error {
+	if parts, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the parts of this very error
+		var rest []error
+		for _, part := range parts.Unwrap() {
+			if part = unprinted(part); part != nil {
+				rest = append(rest, part)
+			}
+		}
+		if len(rest) == 1 {
+			return rest[0]
+		}
+		return errors.Join(rest...)
+	}
+	if _, done := errors.AsType[*printed](err); done {
+		return nil
+	}
+	return err
 }
 
 // printed marks an error that its command has shown already: only the exit code is left to give.
@@ -209,6 +229,9 @@ func (e *env) logger(w io.Writer, cfg *config.Config) *slog.Logger {
 	}
 	if e.verbose {
 		o.Level = "debug"
+	}
+	if e.json {
+		o.Format = "json" // so that every line on standard error is one object
 	}
 	return console.NewLogger(w, o)
 }

@@ -107,40 +107,49 @@ func (e *env) sync(ctx context.Context, opts syncOptions) error {
 			break
 		}
 		run, err := w.syncTenant(ctx, t, opts, feed)
-		if run.StartedAt.IsZero() {
-			errs = append(errs, err) // it never began: nothing to report but the error
+		if run.StartedAt.IsZero() { // it never began: there is nothing to report but the error
+			errs = append(errs, err)
 			continue
 		}
 		runs = append(runs, run)
-		if err != nil {
-			errs = append(errs, &printed{err})
+		if err != nil && !e.json {
+			err = &printed{err} // by the run's summary
 		}
+		errs = append(errs, err)
 	}
 	feed.close()
-	return errors.Join(append(errs, e.reportRuns(runs, errs))...)
+	if err := e.reportRuns(runs); err != nil {
+		return err
+	}
+	return verdict(errs)
+}
+
+// verdict joins what became of several tenants. Some that failed beside some that did not are work partly done.
+func verdict(errs []error) error {
+	if slices.Contains(errs, nil) && errors.Join(errs...) != nil {
+		errs = append(errs, &printed{&pipeline.Error{Class: pipeline.ClassPartial, Err: errors.New("some tenants failed")}})
+	}
+	return errors.Join(errs...)
 }
 
 // syncTenant runs one tenant's sync. The run is zero if it could not begin.
-func (w wiring) syncTenant(ctx context.Context, t config.TenantConfig, opts syncOptions, feed *feed) (pipeline.Run, error) {
+func (w wiring) syncTenant(ctx context.Context, t config.TenantConfig, opts syncOptions, feed *feed) (run pipeline.Run, err error) {
 	w.trace = feed.trace(t.Name)
-	w.log = w.log.With("tenant", t.Name)
 	s, err := w.open(ctx, t)
 	if err != nil {
-		return pipeline.Run{}, err
+		return run, err
 	}
-	run, err := s.runner(w.trace).Sync(ctx, pipeline.SyncRequest{Entities: t.Entities, Full: opts.full, AllowDeletes: opts.allowDeletes})
-	return run, errors.Join(err, s.Close())
+	defer func() {
+		if closed := s.Close(); closed != nil {
+			w.log.ErrorContext(ctx, "closing", "tenant", t.Name, "error", closed)
+		}
+	}()
+	return s.runner(w.trace).Sync(ctx, pipeline.SyncRequest{Entities: t.Entities, Full: opts.full, AllowDeletes: opts.allowDeletes})
 }
 
-// reportRuns prints what the runs did. With JSON, errors that the runs hold are printed as errors too.
-func (e *env) reportRuns(runs []pipeline.Run, errs []error) error {
+// reportRuns prints what the runs did.
+func (e *env) reportRuns(runs []pipeline.Run) error {
 	if e.json {
-		for i, err := range errs {
-			if p, ok := errors.AsType[*printed](err); ok {
-				console.PrintError(e.stderr, p.err, true)
-				errs[i] = p
-			}
-		}
 		return e.printJSON(syncReport{Runs: slices.Concat([]pipeline.Run{}, runs)})
 	}
 	for i, run := range runs {

@@ -83,3 +83,20 @@ func TestLostWarehouseIsMadeFromItsPublication(t *testing.T) {
 		t.Errorf("%d tombstones, error %v", tombstones, err)
 	}
 }
+
+// TestWrongZoneIsRefusedOnce: the zone that was found in place of the configured one is kept for later processes.
+func TestWrongZoneIsRefusedOnce(t *testing.T) {
+	r := newRig(t, autotasktest.Tiny())
+	r.cfg.Entities = entities(t, "Roles")
+	elsewhere := autotasktest.NewServer(autotasktest.WithClock(r.clock.Now), autotasktest.WithData(r.server.Data()))
+	t.Cleanup(elsewhere.Close)
+	r.server.MoveTo(elsewhere)
+	for range 5 {
+		r.mustSync()
+		r.clock.Advance(time.Hour)
+	}
+	if n := r.server.FailedLogins(); n != 1 {
+		t.Errorf("%d failed logins in five syncs", n)
+	}
+	r.equal()
+}

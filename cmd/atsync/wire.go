@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/atsync/atsync/cmd/atsync/internal/config"
@@ -69,6 +70,10 @@ func (w wiring) client(ctx context.Context, cfg config.TenantConfig, creds autot
 	if err != nil {
 		return nil, err
 	}
+	moved, err := recallZone(ctx, warehouse)
+	if err != nil {
+		return nil, err
+	}
 	return autotask.New(autotask.Config{
 		Tenant:       cfg.Name,
 		Credentials:  creds,
@@ -79,8 +84,19 @@ func (w wiring) client(ctx context.Context, cfg config.TenantConfig, creds autot
 		Logger:       w.log,
 		Hold:         hold,
 		OnHold:       warehouse.SetHold,
-		Limits:       autotask.Limits{ThreadsPerEntity: cfg.Threads, QuotaWait: w.patience},
+		Moved:        moved,
+		OnMove: func(ctx context.Context, m autotask.Move) error {
+			return warehouse.Remember(ctx, "zone", m.From+" "+m.To)
+		},
+		Limits: autotask.Limits{ThreadsPerEntity: cfg.Threads, QuotaWait: w.patience},
 	})
+}
+
+// recallZone returns the zone that an earlier process found in place of the configured one.
+func recallZone(ctx context.Context, warehouse *duckdb.Warehouse) (autotask.Move, error) {
+	kept, err := warehouse.Recall(ctx, "zone")
+	from, to, _ := strings.Cut(kept, " ")
+	return autotask.Move{From: from, To: to}, err
 }
 
 func (w wiring) credentials(ctx context.Context, cfg config.TenantConfig) (autotask.Credentials, error) {

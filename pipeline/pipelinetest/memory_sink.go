@@ -220,6 +220,9 @@ func (s *MemorySink) EndRun(ctx context.Context, run pipeline.Run) error {
 		return s.fail("", "end run", fmt.Errorf("no run %d", run.ID))
 	}
 	begun := &s.runs[run.ID-1]
+	if run.Streams == nil {
+		run.Streams = begun.Streams
+	}
 	run.Command, run.Tenant, run.StartedAt = begun.Command, begun.Tenant, begun.StartedAt
 	*begun = run
 	delete(s.mine, run.ID)

@@ -72,6 +72,7 @@ func diagnoses() []diagnosis {
 		{"Trying to read a database file with version", "%[1]s was written by a newer DuckDB: use the atsync that wrote it, or a newer one"},
 		{"database has been invalidated", "start atsync again; nothing committed is lost"},
 		{"No space left on device", "free space on the disk of %[2]s"},
+		{"File too large", "raise the limit on the size of files (ulimit -f), or free space on the disk of %[2]s"},
 		{"Could not write all bytes", "free space on the disk of %[2]s"},
 		{"failed to offload data block", "free space on the disk of the temporary folder, or raise the memory limit"},
 		{"Out of Memory", "raise the memory limit of the warehouse"},

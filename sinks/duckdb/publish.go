@@ -39,6 +39,18 @@ func (p *Publisher) Published() (time.Time, bool) {
 	return info.ModTime().UTC(), true
 }
 
+// Check reports what would keep Publish from writing the target, as far as that can be seen without copying.
+func (p *Publisher) Check() error {
+	opts := p.w.opts
+	opts.Path = p.target
+	if err := p.makeRoom(); err != nil {
+		return wrap(opts, "", "publish", err)
+	}
+	probe := p.partial("check")
+	err := os.WriteFile(probe, []byte("may this be written?"), 0o600)
+	return wrap(opts, "", "publish", errors.Join(err, os.RemoveAll(probe)))
+}
+
 // Pending reports whether something that readers see was committed since the target was made, or whether
 // there is no target. It knows of commits of earlier processes, too.
 func (p *Publisher) Pending(ctx context.Context) (bool, error) {
@@ -152,7 +164,12 @@ func (p *Publisher) makeRoom() error {
 	if err != nil {
 		return err
 	}
-	if old, err := os.Stat(p.target); err == nil && os.SameFile(live, old) {
+	old, err := os.Stat(p.target)
+	if err == nil && old.IsDir() {
+		return &pipeline.Error{Class: pipeline.ClassSink, Tenant: p.w.opts.Tenant, Op: "publish",
+			Err: fmt.Errorf("%s is a folder", p.target), Remedy: p.target + " is a folder: choose another sink.path, or move it away"}
+	}
+	if err == nil && os.SameFile(live, old) {
 		return &pipeline.Error{Class: pipeline.ClassConfig, Tenant: p.w.opts.Tenant, Op: "publish",
 			Err: fmt.Errorf("%s is the warehouse itself", p.target), Remedy: "give sink.path another folder than data_dir/work"}
 	}

@@ -53,9 +53,9 @@ func (w *Warehouse) EndRun(ctx context.Context, run pipeline.Run) error {
 		return w.fail("", "end run", err)
 	}
 	err = w.write(ctx, func(s session) error {
-		n, err := s.count(`UPDATE _atsync.runs SET ended_at = ?, status = ?, requests = ?, error = ?, error_class = ?, streams = ?
-			WHERE run_id = ?`, instant(run.EndedAt), string(run.Status), run.Requests, text(run.Error), text(string(run.ErrorClass)),
-			clean(string(streams)), run.ID)
+		n, err := s.count(`UPDATE _atsync.runs SET ended_at = ?, status = ?, requests = ?, error = ?, error_class = ?,
+			streams = CASE WHEN ? THEN streams ELSE ?::JSON END WHERE run_id = ?`, instant(run.EndedAt), string(run.Status), run.Requests, text(run.Error), text(string(run.ErrorClass)),
+			run.Streams == nil, clean(string(streams)), run.ID)
 		if err != nil {
 			return err
 		}

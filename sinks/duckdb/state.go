@@ -132,3 +132,23 @@ func (w *Warehouse) metadata(ctx context.Context, q querier, entity string) (m s
 	}
 	return m, true, nil
 }
+
+// Recall returns a value that Remember keeps, or "".
+func (w *Warehouse) Recall(ctx context.Context, key string) (string, error) {
+	var value string
+	err := w.db.QueryRowContext(ctx, `SELECT value FROM _atsync.info WHERE key = ?`, rememberPrefix+key).Scan(&value)
+	return value, w.fail("", "recall", noRows(err))
+}
+
+// Remember keeps a value for later processes. It is no change that readers see.
+func (w *Warehouse) Remember(ctx context.Context, key, value string) error {
+	return w.fail("", "remember", w.write(ctx, func(s session) error {
+		if err := s.exec(`DELETE FROM _atsync.info WHERE key = ?`, rememberPrefix+key); err != nil {
+			return err
+		}
+		return s.exec(`INSERT INTO _atsync.info VALUES (?, ?)`, rememberPrefix+key, text(value))
+	}))
+}
+
+// rememberPrefix keeps remembered keys apart from the warehouse's own.
+const rememberPrefix = "remember."

@@ -270,6 +270,11 @@ func (c *Client) prove(ctx context.Context, rq *request, t *tries, f *failure) (
 		z.Configured = old.Configured
 		c.session.setZone(z)
 		c.log.WarnContext(ctx, "the tenant is in another zone", "was", old.host(), "is", z.host(), "configured", old.Configured)
+		if c.onMove != nil && c.zone != "" {
+			if err := c.onMove(context.WithoutCancel(ctx), Move{From: c.zone, To: z.BaseURL}); err != nil {
+				c.log.WarnContext(ctx, "the zone that was found could not be kept", "cause", err)
+			}
+		}
 	case pipeline.ClassOf(err) == pipeline.ClassCanceled:
 		return false, err
 	case pipeline.ClassOf(err) == pipeline.ClassAuth:
@@ -296,10 +301,14 @@ func (c *Client) prove(ctx context.Context, rq *request, t *tries, f *failure) (
 
 // refuse places the hold: from now on no request is sent.
 func (c *Client) refuse(ctx context.Context, rq *request, cause string) error {
-	f := &failure{class: pipeline.ClassAuth, remedy: remedyAuth,
+	remedy := remedyAuth
+	if strings.Contains(strings.ToLower(cause), "integrationcode") {
+		remedy = "set integration_code to the Tracking Identifier of the API user, then run again"
+	}
+	f := &failure{class: pipeline.ClassAuth, remedy: remedy,
 		err: fmt.Errorf("the login is refused by Autotask (%s)", c.creds.redact(cause))}
 	hold := &pipeline.Hold{Since: time.Now().UTC(), Fingerprint: c.creds.Fingerprint(),
-		Reason: f.err.Error() + ": " + c.creds.withHints(remedyAuth)}
+		Reason: f.err.Error() + ": " + c.creds.withHints(remedy)}
 	c.session.mu.Lock()
 	c.session.hold = hold
 	c.session.loggedIn = false

@@ -38,6 +38,12 @@ type Config struct {
 	Trace     *pipeline.Trace // may be nil
 	Logger    *slog.Logger    // may be nil
 
+	// Moved is what an earlier client told OnMove. It stands as long as Zone is the same.
+	Moved Move
+	// OnMove keeps the zone that was found in place of a configured one that refuses the login, so that the next
+	// client does not have to be refused again.
+	OnMove func(ctx context.Context, move Move) error
+
 	// Hold is the tenant's hold as it was kept. It stands as long as the credentials are the same.
 	Hold *pipeline.Hold
 	// OnHold keeps a new hold, or with nil forgets it. It is called at most once per change.
@@ -101,6 +107,8 @@ type Client struct {
 	trace     pipeline.Trace
 	log       *slog.Logger
 	onHold    func(ctx context.Context, hold *pipeline.Hold) error
+	onMove    func(ctx context.Context, move Move) error
+	zone      string // base URL as configured, or empty
 
 	session   session
 	quota     *quota
@@ -145,7 +153,8 @@ func New(cfg Config) (*Client, error) {
 		found = base // a simulator's users are not known to Autotask
 	}
 	c := &Client{
-		tenant: cfg.Tenant, creds: cfg.Credentials, limits: limits, onHold: cfg.OnHold, log: cfg.Logger,
+		tenant: cfg.Tenant, creds: cfg.Credentials, limits: limits, onHold: cfg.OnHold, onMove: cfg.OnMove, log: cfg.Logger,
+		zone:      base,
 		discovery: Zone{BaseURL: found}.root(),
 		zoneLock:  newLock(), loginLock: newLock(),
 		buckets: map[string]*threads{}, requests: map[string]int64{}, retries: limits.RetryBudget,
@@ -158,6 +167,10 @@ func New(cfg Config) (*Client, error) {
 		c.trace = *cfg.Trace
 	}
 	c.session.hold = cfg.Hold
+	if to := cfg.Moved.to(base, found); to != "" {
+		c.log.Warn("the tenant is not in the configured zone: set its zone or url to what was found", "configured", hostOf(base), "found", hostOf(to))
+		base = to
+	}
 	if base != "" {
 		c.session.z = Zone{BaseURL: base, Database: database(base, "", cfg.Credentials.Username()), Configured: true}
 	}

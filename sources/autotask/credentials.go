@@ -1,6 +1,7 @@
 package autotask
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -81,6 +82,21 @@ func (c Credentials) redact(s string) string {
 		}
 	}
 	return s
+}
+
+// echoed reports whether a body repeats a part of secret or integration code, as the page of a proxy does that
+// shows the request. Nothing of such a body may be quoted.
+func (c Credentials) echoed(body []byte) bool {
+	_, code, secret := c.values()
+	const part = 6
+	for _, v := range []string{secret, code} {
+		for i := 0; i+part <= len(v); i++ {
+			if bytes.Contains(body, []byte(v[i:i+part])) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // sendable reports the value that can't stand in an HTTP header. It is the one look for which a value is refused.

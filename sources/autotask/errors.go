@@ -66,7 +66,7 @@ type finalText struct {
 func finalTexts() []finalText {
 	return []finalText{
 		{"thread threshold", kindThreads, pipeline.ClassQuota, ""},
-		{"integrationcode is invalid", kindRefused, pipeline.ClassAuth, ""},
+		{"integrationcode is invalid", kindRefused, pipeline.ClassAuth, ""}, // refuse words the remedy
 		{"zone information could not be determined", kindUnknownUser, pipeline.ClassAuth, ""},
 		{"permission", kindFinal, pipeline.ClassRights, remedyRights},
 		{"unable to find", kindFinal, pipeline.ClassSource,
@@ -229,6 +229,20 @@ func bodyFailure(ans answer, err error) *failure {
 	return f
 }
 
+// hidden stands for a text that must not be shown.
+const hidden = "the answer can't be used, and is not quoted because it repeats the credentials"
+
+// unquoted takes out of an error what it quotes of a body that repeats the credentials.
+func (c *Client) unquoted(body []byte, err error) error {
+	if _, ours := errors.AsType[*failure](err); ours || !c.creds.echoed(body) {
+		return err
+	}
+	if be, ok := errors.AsType[*schemas.BodyError](err); ok {
+		return &schemas.BodyError{Kind: be.Kind, Item: be.Item, Detail: hidden, Errors: []string{hidden}}
+	}
+	return errors.New(hidden)
+}
+
 // networkFailure judges an exchange that got no answer, in one sentence.
 func networkFailure(ctx context.Context, host string, err error) *failure {
 	if ctx.Err() != nil {
@@ -257,8 +271,12 @@ func networkFailure(ctx context.Context, host string, err error) *failure {
 	case errors.As(err, &dns):
 		f.err = fmt.Errorf("host %s can't be looked up (DNS): %w", host, err)
 		f.remedy = "check this machine's DNS and network"
+	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record):
+		f.kind, f.class = kindFinal, pipeline.ClassSource
+		f.err = fmt.Errorf("%s does not speak TLS on that port: %w", host, err)
+		f.remedy = "correct the address; http:// is allowed for this machine only"
 	case errors.As(err, &verify), errors.As(err, &unknown), errors.As(err, &hostname), errors.As(err, &invalid),
-		errors.As(err, &record), errors.As(err, &alert), errors.Is(err, http.ErrSchemeMismatch):
+		errors.As(err, &alert):
 		f.kind, f.class = kindFinal, pipeline.ClassSource
 		f.err = fmt.Errorf("no trusted TLS connection to %s: %w", host, err)
 		f.remedy = "check this machine's clock and its CA certificates; if a proxy inspects TLS, add its CA to them; verification is never switched off"

@@ -139,16 +139,25 @@ func (c *Client) admit(ctx context.Context, rq *request) *failure {
 func (c *Client) judge(rq *request, ans answer) *failure {
 	body := ans.buf.Bytes()
 	if f := classify(ans, body); f != nil {
+		if c.creds.echoed([]byte(c.creds.redact(string(body)))) {
+			f.err = &statusError{ans.status, hidden}
+		}
 		return f
 	}
 	if rq.check == nil {
 		return nil
 	}
 	if texts := errorTexts(body); len(texts) > 0 {
+		if c.creds.echoed([]byte(c.creds.redact(string(body)))) {
+			texts = []string{hidden}
+		}
 		return textFailure(ans, texts)
 	}
 	if err := rq.check(body); err != nil {
-		return bodyFailure(ans, err)
+		if at := bytes.TrimSpace(body); len(at) > 0 && at[0] == '<' {
+			err = fmt.Errorf("%w: it is HTML", err)
+		}
+		return bodyFailure(ans, c.unquoted(body, err))
 	}
 	return nil
 }

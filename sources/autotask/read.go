@@ -20,7 +20,7 @@ const (
 )
 
 // Read fetches a slice page by page, each asked for by the last id of the one before, and ends after a page
-// that is not full. While a batch is emitted, the next page is already under way.
+// that is not full and names no next one. While a batch is emitted, the next page is already under way.
 func (c *Client) Read(ctx context.Context, slice pipeline.Slice, emit func(pipeline.Batch) error) error {
 	entity := slice.Table.Entity
 	rq := request{entity: entity.Name, op: opQuery, method: http.MethodPost, path: entity.Path + "/query", limit: c.limits.PageBytes}
@@ -77,7 +77,8 @@ func (r *reader) run(ctx context.Context, emit func(pipeline.Batch) error) error
 		if err != nil {
 			return err
 		}
-		last := page.Rows < r.query.size
+		// A page that is not full ends the slice, unless the server says that there is more.
+		last := page.Rows == 0 || page.Rows < r.query.size && !page.More
 		if !last {
 			if next, err = r.launch(ctx); err != nil {
 				return err
@@ -117,7 +118,8 @@ func (r *reader) land(ctx context.Context, f *flight) (schemas.Page, error) {
 		if f.err != nil {
 			return schemas.Page{}, f.err
 		}
-		page, err := r.decode(f.ans.buf.Bytes())
+		body := f.ans.buf.Bytes()
+		page, err := r.decode(body)
 		if err == nil {
 			if r.begun.IsZero() {
 				r.begun = f.ans.sent.UTC()
@@ -129,6 +131,7 @@ func (r *reader) land(ctx context.Context, f *flight) (schemas.Page, error) {
 			}
 			return page, nil
 		}
+		err = r.c.unquoted(body, err)
 		r.c.drop(f.ans)
 		f.ans.buf = nil
 		if err := r.c.settle(ctx, f.rq, &f.tries, bodyFailure(f.ans, err)); err != nil {

@@ -274,6 +274,30 @@ func TestCount(t *testing.T) {
 	wantError(t, err, pipeline.ClassSource, "acme/Tickets: count:")
 }
 
+// TestShortPageThatNamesANextOne: a server may send fewer rows than asked for and still have more.
+func TestShortPageThatNamesANextOne(t *testing.T) {
+	f := newFake(t, sequence(1, 250)...)
+	f.hook = func(w http.ResponseWriter, _ *http.Request, op string, _ int) bool {
+		if op != "Tickets/query" {
+			return false
+		}
+		n := f.calls("Tickets/query")
+		body := page(sequence(int64(n-1)*100+1, min(int64(n)*100, 250)))
+		if n < 3 {
+			body = strings.Replace(body, `"nextPageUrl":null`, `"nextPageUrl":"https://elsewhere.example/never/followed"`, 1)
+		}
+		return text(w, 200, body)
+	}
+	c, _ := memoryClient(t, f, nil)
+	got, _, err := readIDs(t.Context(), c, pipeline.Slice{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(sequence(1, 250), got); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestDescribe(t *testing.T) {
 	f := newFake(t)
 	c, _ := memoryClient(t, f, nil)
@@ -291,6 +315,19 @@ func TestDescribe(t *testing.T) {
 	}
 	if n := c.Requests()["Tickets"]; n != 4 {
 		t.Errorf("%d requests, want 4", n)
+	}
+	garbage := 0
+	f.hook = func(w http.ResponseWriter, _ *http.Request, op string, _ int) bool {
+		if op != "Tickets/entityInformation/userDefinedFields" {
+			return false
+		}
+		if garbage++; garbage == 1 {
+			return text(w, 200, `{"items":[{"id":1,`)
+		}
+		return text(w, 404, "")
+	}
+	if m, err = c.Describe(t.Context(), e); err != nil || m == nil || len(m.Fields) != 1 {
+		t.Errorf("a UDF route that breaks and then is not there: %+v, %v", m, err)
 	}
 	e = &schemas.Entity{Name: "Roles", Path: "Roles"}
 	if _, err := c.Describe(t.Context(), e); err != nil || c.Requests()["Roles"] != 1 {

@@ -145,6 +145,21 @@ func hostname(raw string) string {
 	return strings.ToLower(u.Hostname())
 }
 
+// Move is a configured zone and the one in which the tenant was found instead, as base URLs.
+type Move struct{ From, To string }
+
+// to returns where to go instead of base, or "" if nothing is known or it can't be trusted.
+func (m Move) to(base, discovery string) string {
+	if base == "" || m.From != base {
+		return ""
+	}
+	to, err := parseRoot(m.To)
+	if err != nil || allowedHost(to, discovery) != nil {
+		return ""
+	}
+	return to
+}
+
 // zoneAnswer is zoneInformation's body (api.md §2). ci names the database.
 type zoneAnswer struct {
 	ZoneName string      `json:"zoneName"`

@@ -3,6 +3,7 @@ package console_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -103,7 +104,11 @@ func TestPrintError(t *testing.T) {
   ]
 }
 `
-	if diff := cmp.Diff(want, b.String()); diff != "" {
+	var line bytes.Buffer // one line, so that standard error can be read line by line
+	if err := json.Compact(&line, []byte(want)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(line.String()+"\n", b.String()); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -107,7 +108,7 @@ func Report(err error) ErrorReport {
 }
 
 // PrintError prints an error once: its message, and what to do on a line of its own. Joined errors are
-// printed one after the other. With asJSON it is one object {"error": {…}}, whose fields are ErrorReport's;
+// printed one after the other. With asJSON it is one line, an object {"error": {…}}, whose fields are ErrorReport's;
 // for joined errors it has "errors" beside it, with one element each.
 func PrintError(w io.Writer, err error, asJSON bool) {
 	parts := joined(err)
@@ -119,9 +120,12 @@ func PrintError(w io.Writer, err error, asJSON bool) {
 		for _, p := range parts {
 			out.Errors = append(out.Errors, Report(p))
 		}
-		if e := PrintJSON(w, out); e != nil {
+		line, e := json.Marshal(out)
+		if e != nil {
 			fmt.Fprintln(w, "atsync:", err)
+			return
 		}
+		fmt.Fprintf(w, "%s\n", line)
 		return
 	}
 	if len(parts) > 0 {

@@ -111,7 +111,7 @@ func writeFailures(b *strings.Builder, run pipeline.Run) {
 			failures = append(failures, failure{s.Entity, strings.TrimPrefix(s.Error, run.Tenant+"/"+s.Entity+": "), s.ErrorClass})
 		}
 	}
-	if len(failures) == 0 && run.Error != "" {
+	if (len(failures) == 0 || run.ErrorClass == pipeline.ClassSink) && run.Error != "" {
 		failures = append(failures, failure{run.Tenant, strings.TrimPrefix(run.Error, run.Tenant+": "), run.ErrorClass})
 	}
 	for _, f := range failures {
@@ -152,7 +152,7 @@ func splitRemedy(text string) (cause, remedy string) {
 func remedyOf(class pipeline.Class) string {
 	switch class {
 	case pipeline.ClassCanceled:
-		return "run it again: it goes on from here"
+		return "run it again: what is complete is kept, this starts anew"
 	case pipeline.ClassTransient:
 		return "run it again later; nothing is lost"
 	case pipeline.ClassQuota:

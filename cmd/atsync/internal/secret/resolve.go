@@ -122,7 +122,8 @@ func value(r Ref, data []byte) (String, error) {
 	if len(data) > maxSize {
 		return String{}, fmt.Errorf("%s: gives more than %d bytes, which is no secret: check what it points to", r, maxSize)
 	}
-	text, cut := strings.CutSuffix(string(data), "\n")
+	text := strings.TrimPrefix(string(data), "\ufeff") // editors of Windows put it first
+	text, cut := strings.CutSuffix(text, "\n")
 	if cut {
 		text = strings.TrimSuffix(text, "\r")
 	}
