@@ -173,10 +173,13 @@ func (s *run) stream(ctx context.Context, e *schemas.Entity) {
 
 // publish makes the publication current if analysts would see a difference.
 func (s *run) publish(ctx context.Context) error {
-	if s.Publisher == nil || len(s.reports) == 0 {
-		return nil // nothing was read: an empty publication would only mislead
+	if s.Publisher == nil {
+		return nil
 	}
 	at, ok := s.Publisher.Published()
+	if !ok && !s.committed() {
+		return nil // an empty publication would only mislead
+	}
 	age := s.now().Sub(at)
 	if ok && age >= 0 && age < s.PublishEvery {
 		return nil // a later run will: what waits stays pending
@@ -192,6 +195,16 @@ func (s *run) publish(ctx context.Context) error {
 		s.Trace.Published(p)
 	}
 	return err
+}
+
+// committed reports whether any stream of the run has stored something, if only its checkpoint.
+func (s *run) committed() bool {
+	for _, r := range s.reports {
+		if r.LoadID != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // levels groups entities so that each comes after the one whose changes it follows, big ones first
