@@ -186,12 +186,12 @@ func differs(raw string, got sql.NullString, kind string) string {
 	}
 	want := fmt.Sprint(v)
 	same := false
-	switch {
-	case kind == "VARCHAR":
+	switch kind {
+	case "VARCHAR":
 		same = want == got.String
-	case kind == "BOOLEAN":
+	case "BOOLEAN":
 		same = want == got.String || want == "1" && got.String == "true" || want == "0" && got.String == "false"
-	case kind == "TIMESTAMP WITH TIME ZONE":
+	case "TIMESTAMP WITH TIME ZONE":
 		at, err := parseStamp(want)
 		same = err == nil && strconv.FormatInt(at.UnixMicro(), 10) == got.String
 	default: // numbers

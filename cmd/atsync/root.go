@@ -141,7 +141,7 @@ func run(ctx context.Context, e *env, args []string) (code int) {
 
 // unprinted leaves out of an error what its command has shown.
 func unprinted(err error) error {
-	if parts, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the parts of this very error
+	if parts, ok := err.(interface{ Unwrap() []error }); ok {
 		var rest []error
 		for _, part := range parts.Unwrap() {
 			if part = unprinted(part); part != nil {

@@ -164,7 +164,7 @@ func (e *env) printStatus(s tenantStatus, now time.Time, another bool) error {
 	for _, f := range s.Tables {
 		through, lag := "never", any(nil)
 		if !f.CompleteThrough.IsZero() {
-			through, lag = f.CompleteThrough.Format("2006-01-02 15:04:05Z"), time.Duration(f.LagSeconds*float64(time.Second))
+			through, lag = f.CompleteThrough.Format("2006-01-02 15:04:05Z"), time.Duration(max(f.LagSeconds, 0)*float64(time.Second)) // a server's clock may be ahead of ours
 		}
 		t.Row(f.Table, f.Class, f.Rows, through, lag, console.Ago(f.LastSuccessAt, now))
 	}
