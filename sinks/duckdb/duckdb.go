@@ -38,7 +38,7 @@ import (
 type Options struct {
 	Path        string           // of the private file; its folder is created
 	Tenant      string           // named in errors, runs and freshness
-	MemoryLimit string           // of DuckDB's buffers, "512MB" by default; the process uses up to 200 MB more
+	MemoryLimit string           // of DuckDB's buffers, "192MB" by default; the process uses up to 200 MB more
 	Threads     int              // 2 by default
 	TempDir     string           // where staging spills; Path + ".tmp" by default
 	From        string           // a publication to start from if there is no file at Path; may be missing itself
@@ -111,7 +111,7 @@ func (o Options) complete() (Options, error) {
 			Err: fmt.Errorf("DuckDB keeps the name %q for itself", name), Remedy: "give the tenant another name"}
 	}
 	if o.MemoryLimit == "" {
-		o.MemoryLimit = "512MB"
+		o.MemoryLimit = "192MB"
 	}
 	if o.Threads <= 0 {
 		o.Threads = 2

@@ -2,7 +2,6 @@ package autotask
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/klauspost/compress/gzip"
 
 	"github.com/atsync/atsync/pipeline"
 )
@@ -179,6 +180,7 @@ func (c *Client) exchange(ctx context.Context, rq *request, base string) (answer
 		return answer{}, err
 	}
 	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept-Encoding", "gzip") // unpacked by read, in half the time that the transport would take
 	req.Header.Set("User-Agent", "atsync")
 	if rq.body != nil {
 		req.Header.Set("Content-Type", "application/json")
