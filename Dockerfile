@@ -4,7 +4,8 @@
 #
 #   docker build -t atsync .
 #   docker run --rm -v atsync:/data -v "$PWD/config.yaml:/etc/atsync/config.yaml:ro" \
-#     -e ACME_INTEGRATION_CODE -e ACME_SECRET atsync --config /etc/atsync/config.yaml sync
+#     -e ATSYNC_DATA_DIR=/data -e 'ATSYNC_SINK__PATH=/data/{tenant}.duckdb' \
+#     -e ACME_CODE -e ACME_SECRET atsync --config /etc/atsync/config.yaml sync
 #
 # The bases are pinned by tag; the runtime base has no finer tag than this one. For a release, pass both by
 # digest: --build-arg BUILD_IMAGE=golang@sha256:… --build-arg RUNTIME_IMAGE=gcr.io/distroless/cc-debian12@sha256:…

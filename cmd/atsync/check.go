@@ -124,8 +124,11 @@ func warned(cfg *config.Config, tenant string) string {
 			n++
 		}
 	}
-	if n == 0 {
+	switch n {
+	case 0:
 		return ""
+	case 1:
+		return " (1 warning, see atsync config check)"
 	}
 	return fmt.Sprintf(" (%d warnings, see atsync config check)", n)
 }
@@ -163,7 +166,7 @@ func (c *checker) run(ctx context.Context, w wiring, t config.TenantConfig, opts
 	if err := s.publisher.Check(); err != nil {
 		return c.fail("publication", err)
 	}
-	c.pass("warehouse", fmt.Sprintf("%s, storage version %s; published as %s", t.WorkPath, s.warehouse.StorageVersion(), t.PublishPath))
+	c.pass("warehouse", fmt.Sprintf("%s can be written; readers get %s (DuckDB storage %s)", t.WorkPath, t.PublishPath, s.warehouse.StorageVersion()))
 	if err := c.hold(ctx, w, s, opts); err != nil {
 		return err
 	}

@@ -152,8 +152,18 @@ func demoEnd(file string, took time.Duration) string {
 	return fmt.Sprintf(`
 Done in %s. The data is a DuckDB file that any DuckDB can open: %s
 Try:
-  atsync --config %s status
-  atsync --config %s sql 'SELECT status, count(*) FROM tickets GROUP BY ALL ORDER BY 2 DESC'
+  %[3]s --config %[4]s status
+  %[3]s --config %[4]s sql 'SELECT status, count(*) FROM tickets GROUP BY ALL ORDER BY 2 DESC'
+check and sync need the simulator, too: %[3]s demo --serve
 Then: docs/getting-started.md connects your own Autotask.
-`, console.Duration(took), filepath.Join(filepath.Dir(file), "data", "demo.duckdb"), file, file)
+`, console.Duration(took), filepath.Join(filepath.Dir(file), "data", "demo.duckdb"), program(), file)
+}
+
+// program is what to type to run this program again: built by "go run", it is in no PATH.
+func program() string {
+	self, err := os.Executable()
+	if err == nil && strings.Contains(self, string(filepath.Separator)+"go-build") {
+		return "go run ./cmd/atsync"
+	}
+	return "atsync"
 }

@@ -20,14 +20,14 @@ FROM tickets t
 LEFT JOIN picklists q ON q.entity = 'Tickets' AND q.field = 'queueID' AND q.value = cast(t.queue_id AS varchar)
 WHERE t._deleted_at IS NULL AND t.completed_date IS NULL
 GROUP BY ALL
-ORDER BY open_tickets DESC
+ORDER BY open_tickets DESC, queue
 LIMIT 6`},
 		{"Do we keep our service levels?", `
 SELECT coalesce(p.label, 'none')                                                    AS priority,
        count(*)                                                                     AS tickets,
-       cast(100 * avg(s.is_first_response_met::int) AS decimal(5, 1))               AS first_response_met_pct,
-       cast(100 * avg(s.is_resolution_met::int) AS decimal(5, 1))                   AS resolution_met_pct,
-       cast(median(s.resolution_elapsed_hours) AS decimal(18, 1))                   AS median_hours_to_resolve
+       cast(100 * avg(s.is_first_response_met::int) AS decimal(5, 1))               AS responded_in_time_pct,
+       cast(100 * avg(s.is_resolution_met::int) AS decimal(5, 1))                   AS solved_in_time_pct,
+       cast(median(s.resolution_elapsed_hours) AS decimal(18, 1))                   AS median_hours
 FROM service_level_agreement_results s
 JOIN tickets t ON t.id = s.ticket_id
 LEFT JOIN picklists p ON p.entity = 'Tickets' AND p.field = 'priority' AND p.value = cast(t.priority AS varchar)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -91,12 +92,17 @@ func (e *env) runs(ctx context.Context, opts runsOptions, id int64) error {
 		}
 		return nil
 	}
+	if len(report.Runs) == 0 {
+		return e.printf("no runs yet\n  → run: atsync sync\n")
+	}
 	return e.printRuns(report.Runs, time.Now())
 }
 
 func readRuns(ctx context.Context, t config.TenantConfig, limit int) ([]pipeline.Run, error) {
 	r, err := openReader(ctx, t)
-	if err != nil {
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil // never synced
+	} else if err != nil {
 		return nil, err
 	}
 	runs, err := r.runs(ctx, limit)

@@ -29,11 +29,15 @@ func newSQLCommand(e *env) *cobra.Command {
 		Use:     "sql [QUERY]",
 		GroupID: groupLook,
 		Short:   "Query the published data",
-		Long: "Runs one query over the published data of every tenant: FROM acme.tickets. With one tenant, FROM tickets will\n" +
-			"do. Without QUERY, or with -, it is read from standard input. Published files are opened read-only in an\n" +
-			"instance that cannot write, load extensions or reach any other file; a running sync is not disturbed.\n\n" +
-			"Rows that Autotask has deleted stay, marked: add WHERE _deleted_at IS NULL. Labels of coded values are in\n" +
-			"the table picklists. Times are UTC. Decimals are exact; in JSON they are strings so that they stay so." +
+		Long: "Runs a query over the published data of every tenant: FROM acme.tickets. With\n" +
+			"one tenant, FROM tickets will do. Without QUERY, or with -, it is read from\n" +
+			"standard input; of several statements the last one's result is shown.\n" +
+			"Published files are opened read-only in an instance that cannot write, load\n" +
+			"extensions, change settings or reach any other file; a running sync is not\n" +
+			"disturbed.\n\n" +
+			"Rows that Autotask has deleted stay, marked: add WHERE _deleted_at IS NULL.\n" +
+			"Labels of coded values are in the table picklists. Times are UTC. Decimals are\n" +
+			"exact; in JSON they are strings so that they stay so." +
 			exits(console.ExitOK, console.ExitUsage, console.ExitSink, console.ExitCanceled),
 		Example: "  atsync sql 'SELECT count(*) FROM tickets WHERE _deleted_at IS NULL'\n" +
 			"  atsync sql --tenant acme --format csv 'FROM time_entries' > time.csv\n" +
@@ -43,6 +47,9 @@ func newSQLCommand(e *env) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if opts.format != "table" && opts.format != "csv" && opts.format != "json" {
 				return usage(cmd, "--format %s is unknown: write table, csv or json", opts.format)
+			}
+			if e.json && cmd.Flags().Changed("format") && opts.format != "json" {
+				return usage(cmd, "--json and --format %s contradict each other", opts.format)
 			}
 			if e.json {
 				opts.format = "json"
@@ -55,7 +62,7 @@ func newSQLCommand(e *env) *cobra.Command {
 		},
 	}
 	addTenantFlag(cmd, &opts.tenants)
-	cmd.Flags().StringVar(&opts.format, "format", "table", "`form` of the result: table, csv or json")
+	cmd.Flags().StringVar(&opts.format, "format", "table", "`form` of the result: table, csv or json; in a table ∅ is NULL")
 	return cmd
 }
 
@@ -147,6 +154,9 @@ func (e *env) query(ctx context.Context, db *sql.DB, query, format string) error
 		if err := rows.Scan(targets...); err != nil {
 			return queryError(ctx, err)
 		}
+		for i, v := range values {
+			values[i] = typed(types[i], v)
+		}
 		if err := out.row(values); err != nil {
 			return err
 		}
@@ -161,7 +171,14 @@ func queryError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return &pipeline.Error{Class: pipeline.ClassCanceled, Op: "sql", Err: errors.New("interrupted")}
 	}
-	return &pipeline.Error{Class: pipeline.ClassConfig, Op: "sql", Err: err, Remedy: "correct the query; FROM _atsync.columns lists tables and columns"}
+	remedy := "correct the query"
+	switch text := err.Error(); {
+	case strings.HasPrefix(text, "Binder Error"), strings.HasPrefix(text, "Catalog Error"):
+		remedy = "FROM _atsync.columns lists tables and columns"
+	case strings.HasPrefix(text, "Permission Error"), strings.HasPrefix(text, "Invalid Input Error"):
+		remedy = "this session is read-only and its settings are locked; for more, open the published file with DuckDB itself"
+	}
+	return &pipeline.Error{Class: pipeline.ClassConfig, Op: "sql", Err: err, Remedy: remedy}
 }
 
 // rowWriter prints a result in one form.
@@ -301,6 +318,53 @@ func (j *jsonRows) end() error {
 	}
 	_, err := io.WriteString(j.w, "\n]\n")
 	return err
+}
+
+// typed renders a value of a column: dates, times and intervals as DuckDB writes them, not as the instants
+// that the driver makes of them.
+func typed(t *sql.ColumnType, v any) any {
+	at, ok := v.(time.Time)
+	switch name := t.DatabaseTypeName(); {
+	case ok && name == "DATE":
+		return at.UTC().Format(time.DateOnly)
+	case ok && name == "TIME":
+		return at.UTC().Format("15:04:05.999999")
+	case ok && strings.HasPrefix(name, "TIMESTAMP") && name != "TIMESTAMPTZ" && name != "TIMESTAMP WITH TIME ZONE":
+		return at.UTC().Format("2006-01-02T15:04:05.999999")
+	case name == "INTERVAL" && v != nil:
+		return interval(v)
+	}
+	return v
+}
+
+// interval writes "1 month 3 days 04:05:06.7" from the driver's struct of days, months and micros, which
+// has JSON names and no method of its own.
+func interval(v any) string {
+	var i struct{ Days, Months, Micros int64 }
+	text, err := json.Marshal(v)
+	if err != nil || json.Unmarshal(text, &i) != nil {
+		return fmt.Sprint(v)
+	}
+	var parts []string
+	for _, p := range []struct {
+		n    int64
+		unit string
+	}{{i.Months / 12, "year"}, {i.Months % 12, "month"}, {i.Days, "day"}} {
+		if p.n == 1 {
+			parts = append(parts, "1 "+p.unit)
+		} else if p.n != 0 {
+			parts = append(parts, fmt.Sprintf("%d %ss", p.n, p.unit))
+		}
+	}
+	if i.Micros != 0 || len(parts) == 0 {
+		sign, us := "", i.Micros
+		if us < 0 {
+			sign, us = "-", -us
+		}
+		clock := time.UnixMicro(us % 3_600_000_000).UTC().Format("04:05.999999")
+		parts = append(parts, fmt.Sprintf("%s%02d:%s", sign, us/3_600_000_000, clock))
+	}
+	return strings.Join(parts, " ")
 }
 
 // cell is a value as text: times in RFC 3339, decimals with all their digits.

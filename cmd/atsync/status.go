@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -20,7 +21,8 @@ func newStatusCommand(e *env) *cobra.Command {
 		GroupID: groupLook,
 		Short:   "Show how current each table is",
 		Long: "Shows for each tenant the last run, a hold if there is one, the published file, and for each table up to\n" +
-			"which moment it is complete. It asks nothing of Autotask; analysts find the same in _atsync.freshness." +
+			"which moment it is complete. It asks nothing of Autotask. Analysts find the same, as of the last\n" +
+			"publication, in _atsync.freshness." +
 			exits(console.ExitOK, console.ExitUsage, console.ExitSink),
 		Example: "  atsync status\n  atsync --json status --tenant acme",
 		Args:    cobra.NoArgs,
@@ -137,20 +139,22 @@ func (e *env) printStatus(s tenantStatus, now time.Time, another bool) error {
 	if !s.Synced {
 		return e.printf("%s: never synced\n  → run: atsync sync --tenant %s\n", s.Tenant, s.Tenant)
 	}
+	head := "no run yet"
 	if s.LastRun != nil {
-		if err := e.printf("%s: last run %s (%s), %s\n", s.Tenant, s.LastRun.Status, s.LastRun.Command, console.Ago(s.LastRun.StartedAt, now)); err != nil {
+		head = fmt.Sprintf("last run %s (%s), %s", s.LastRun.Status, s.LastRun.Command, console.Ago(s.LastRun.StartedAt, now))
+	}
+	if err := e.printf("%s: %s\n", s.Tenant, head); err != nil {
+		return err
+	}
+	switch {
+	case s.Hold != nil: // says what the last run's error says
+		err := e.printf("  on hold since %s: %s\n  → correct the credentials; if they are right: atsync check --release --tenant %s\n",
+			s.Hold.Since.Format("2006-01-02 15:04Z"), short(console.Clean(s.Hold.Reason)), s.Tenant)
+		if err != nil {
 			return err
 		}
-		if s.LastRun.Error != "" {
-			if err := e.printf("  %s\n", console.Clean(s.LastRun.Error)); err != nil {
-				return err
-			}
-		}
-	}
-	if s.Hold != nil {
-		err := e.printf("  on hold since %s: %s\n  → correct the credentials, or run: atsync check --release --tenant %s\n",
-			s.Hold.Since.Format(time.RFC3339), console.Clean(s.Hold.Reason), s.Tenant)
-		if err != nil {
+	case s.LastRun != nil && s.LastRun.Error != "":
+		if err := e.printf("  %s\n", console.Clean(s.LastRun.Error)); err != nil {
 			return err
 		}
 	}
@@ -158,6 +162,9 @@ func (e *env) printStatus(s tenantStatus, now time.Time, another bool) error {
 		if err := e.printf("  published %s: %s (%s)\n", console.Ago(s.PublishedAt, now), s.Published, console.Bytes(s.Bytes)); err != nil {
 			return err
 		}
+	}
+	if len(s.Tables) == 0 {
+		return nil
 	}
 	t := console.NewTable(console.Left("table"), console.Left("class"), console.Right("rows"), console.Left("complete through"),
 		console.Right("lag"), console.Left("last success")).Indent("  ")

@@ -91,7 +91,7 @@ func diagnoseSecret(username, code, secret string, add func(key, text string)) {
 		add(keySecret, "looks like a Tracking Identifier, which belongs in integration_code; secret takes the form's Password (Secret)")
 	case len(secret) < usualSecret:
 		add(keySecret, "is much shorter than the about 25 characters that Autotask generates; where it is set in a shell or an "+
-			"env file, an unquoted $ or # cuts it off: put it in single quotes or in a file (file:/path)")
+			"env file, an unquoted $ or # cuts it off: put it in single quotes or in a file, as file:/path")
 	}
 }
 
