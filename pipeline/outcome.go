@@ -53,7 +53,7 @@ func (s *run) outcome(runErr error) error {
 	var first error
 	for _, e := range s.req.Entities {
 		switch r := s.reports[e.Name]; r.Status {
-		case StatusFailed:
+		case StatusFailed, StatusInterrupted, "": // "": never filed
 			failed = append(failed, e.Name)
 			classes[r.ErrorClass]++
 			if first == nil {

@@ -54,6 +54,9 @@ type planInput struct {
 	// parent class only:
 	parents    []int64 // changed since state.Checkpoint.ParentLoad
 	parentLoad int64   // newest load of the parent's table; 0: the parent is not in the warehouse
+	parentRead bool    // the parent is read in this run, before its children
+
+	parentThrough time.Time // through which the parent is complete
 }
 
 // planStream chooses the cheapest read that misses nothing. It asks nobody.
@@ -88,10 +91,12 @@ func planStream(in planInput) Plan {
 		w := Window{Stamps: reads.Stamps, Since: since, NewerID: in.state.MaxID}
 		return Plan{Mode: ModeIncremental, Class: reads.Class, Window: w, Next: next}
 	case schemas.ClassParent:
-		// A whole read is cheaper than naming most of the parents.
-		if in.parentLoad == 0 || pages(int64(len(in.parents))) > pages(in.state.LiveRows) {
+		// A parent that nobody reads says nothing of its children; and a whole read is cheaper than naming most
+		// of the parents.
+		if in.parentLoad == 0 || !in.parentRead || pages(int64(len(in.parents))) > pages(in.state.LiveRows) {
 			return whole(ModeFull)
 		}
+		next.CompleteThrough = minTime(next.CompleteThrough, in.parentThrough) // its read may have failed
 		return Plan{Mode: ModeParent, Class: reads.Class, Parents: in.parents, Key: reads.ParentKey, Next: next}
 	default:
 		return whole(ModeFull)

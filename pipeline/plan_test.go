@@ -98,16 +98,24 @@ func TestPlanStream(t *testing.T) {
 		}},
 		{"children of changed parents", planInput{
 			table: planTable(t, "TicketSecondaryResources"), state: StreamState{Checkpoint: seen, LiveRows: 5000},
-			parents: ids(3), parentLoad: 9,
+			parents: ids(3), parentLoad: 9, parentRead: true, parentThrough: noon.Add(-time.Minute),
 		}, func(p Plan) string {
-			if p.Mode != ModeParent || len(p.Parents) != 3 || p.Key != "ticketID" || p.Next.ParentLoad != 9 {
-				return "want the children of three parents"
+			if p.Mode != ModeParent || len(p.Parents) != 3 || p.Key != "ticketID" || p.Next.ParentLoad != 9 || !p.Next.CompleteThrough.Equal(noon.Add(-time.Minute)) {
+				return "want the children of three parents, complete as far as these are"
 			}
 			return ""
 		}},
 		{"most parents changed: a whole read costs less", planInput{
 			table: planTable(t, "TicketSecondaryResources"), state: StreamState{Checkpoint: seen, LiveRows: 700},
-			parents: ids(1600), parentLoad: 9,
+			parents: ids(1600), parentLoad: 9, parentRead: true,
+		}, func(p Plan) string {
+			if p.Mode != ModeFull {
+				return "want a full read"
+			}
+			return ""
+		}},
+		{"parents not read in this run: whole read", planInput{
+			table: planTable(t, "TicketSecondaryResources"), state: StreamState{Checkpoint: seen, LiveRows: 700}, parentLoad: 9,
 		}, func(p Plan) string {
 			if p.Mode != ModeFull {
 				return "want a full read"

@@ -10,7 +10,7 @@ const (
 	StatusRunning     Status = "running"
 	StatusOK          Status = "ok"
 	StatusPartial     Status = "partial"     // something is missing, and the report says what
-	StatusFailed      Status = "failed"      // nothing of it was stored
+	StatusFailed      Status = "failed"      // not complete: its checkpoint stays
 	StatusAbsent      Status = "absent"      // the tenant's zone does not have this entity
 	StatusInterrupted Status = "interrupted" // stopped by a person or a shutdown; the next run goes on
 	StatusSkipped     Status = "skipped"     // never started, because the run ended first

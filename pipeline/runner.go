@@ -146,11 +146,12 @@ func (s *run) stream(ctx context.Context, e *schemas.Entity) {
 	report.Seconds = s.now().Sub(started).Seconds()
 	switch class := ClassOf(err); {
 	case err == nil && report.Rejected > 0:
-		report.Status = StatusPartial
+		report.Status, report.ErrorClass = StatusPartial, ClassPartial
+		report.Error = fmt.Sprintf("values that do not fit their type: %d, NULL in the table (they are in _atsync.rejects, with the reason)", report.Rejected)
 	case err == nil:
 		report.Status = StatusOK
 	case ctx.Err() != nil || class == ClassCanceled:
-		report.Status, report.ErrorClass, report.Error = StatusInterrupted, ClassCanceled, "interrupted before it was complete; nothing of it was stored"
+		report.Status, report.ErrorClass, report.Error = StatusInterrupted, ClassCanceled, "interrupted before it was complete; its checkpoint stays"
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 			// another stream's failure ended the run, and is what there is to tell
 			report.Status, report.ErrorClass, report.Error = StatusSkipped, "", ""
@@ -184,7 +185,7 @@ func (s *run) publish(ctx context.Context) error {
 	if ok && age >= 0 && age < s.PublishEvery {
 		return nil // a later run will: what waits stays pending
 	}
-	if ok && age < republishAfter {
+	if ok && age >= 0 && age < republishAfter { // one from the future says nothing
 		pending, err := s.Publisher.Pending(ctx)
 		if err != nil || !pending {
 			return err

@@ -411,6 +411,112 @@ func TestChildrenOfAParentThatFailedAreNotForgotten(t *testing.T) {
 	}
 }
 
+// TestIncrementalReadThatEndsEarly: the second page of a window comes short, and nothing says that there is more.
+func TestIncrementalReadThatEndsEarly(t *testing.T) {
+	l := newLab(t)
+	for id := range int64(900) {
+		l.put("Tickets", id, map[string]any{"title": "old"})
+	}
+	l.now = l.now.Add(time.Hour)
+	if _, err := l.sync("Tickets"); err != nil {
+		t.Fatal(err)
+	}
+	l.now = l.now.Add(time.Hour)
+	for id := range int64(900) {
+		l.put("Tickets", id, map[string]any{"title": "edited"})
+	}
+	kept := map[int64]map[string]any{}
+	l.source.OnPage = func(_ string, page int) error {
+		if page == 2 { // the server leaves out the last rows of this page
+			for id := int64(600); id < 900; id++ {
+				kept[id] = l.source.Row("Tickets", id)
+				l.source.Delete("Tickets", id)
+			}
+		}
+		return nil
+	}
+	l.source.OnCount = func(_ string, n int64) (int64, error) { // … but counts them
+		for id, row := range kept {
+			l.source.Put("Tickets", id, row)
+			n++
+		}
+		clear(kept)
+		return n, nil
+	}
+	l.now = l.now.Add(time.Hour)
+	run, err := l.sync("Tickets")
+	if pipeline.ClassOf(err) != pipeline.ClassSource {
+		t.Fatalf("error %v, %+v", err, one(t, run, "Tickets"))
+	}
+	l.source.OnPage, l.source.OnCount = nil, nil
+	if _, err := l.sync("Tickets"); err != nil {
+		t.Fatal(err)
+	}
+	for id, title := range l.live("Tickets", "title") {
+		if title != "edited" {
+			t.Fatalf("%s is %s", id, title)
+		}
+	}
+}
+
+// TestGuardStopsMassDeletionOfChildren: a right that is lost hides rows without an error.
+func TestGuardStopsMassDeletionOfChildren(t *testing.T) {
+	l := newLab(t)
+	for id := range int64(400) {
+		l.put("Tickets", id, map[string]any{"title": "t"})
+		l.source.Put("TicketSecondaryResources", 1000+id, map[string]any{"ticketID": id, "resourceID": 1})
+	}
+	names := []string{"Tickets", "TicketSecondaryResources"}
+	if _, err := l.sync(names...); err != nil {
+		t.Fatal(err)
+	}
+	l.now = l.now.Add(time.Hour)
+	for id := range int64(400) {
+		l.put("Tickets", id, map[string]any{"title": "touched"})
+		l.source.Delete("TicketSecondaryResources", 1000+id)
+	}
+	l.now = l.now.Add(time.Minute)
+	if _, err := l.sync(names...); pipeline.ClassOf(err) != pipeline.ClassGuard {
+		t.Fatalf("error %v", err)
+	}
+	if n := len(l.live("TicketSecondaryResources", "id")); n != 400 {
+		t.Errorf("%d children left", n)
+	}
+}
+
+// TestChildrenWithoutTheirParentAreReadWhole: nobody says which parents have changed.
+func TestChildrenWithoutTheirParentAreReadWhole(t *testing.T) {
+	l := newLab(t)
+	l.put("Tickets", 1, nil)
+	l.source.Put("TicketSecondaryResources", 100, map[string]any{"ticketID": 1, "resourceID": 1})
+	if _, err := l.sync("Tickets", "TicketSecondaryResources"); err != nil {
+		t.Fatal(err)
+	}
+	l.source.Put("TicketSecondaryResources", 100, map[string]any{"ticketID": 1, "resourceID": 2})
+	l.now = l.now.Add(time.Hour)
+	if _, err := l.sync("TicketSecondaryResources"); err != nil {
+		t.Fatal(err)
+	}
+	if got := l.live("TicketSecondaryResources", "resource_id")["100"]; got != "2" {
+		t.Errorf("resource %s", got)
+	}
+}
+
+// TestStreamThatGaveUpIsNotOK: a source may give up by itself, with nobody interrupting the run.
+func TestStreamThatGaveUpIsNotOK(t *testing.T) {
+	l := newLab(t)
+	l.put("Companies", 1, nil)
+	l.source.DescribeErr = func(entity string) error {
+		if entity == "Contacts" {
+			return context.DeadlineExceeded
+		}
+		return nil
+	}
+	if run, err := l.sync("Companies", "Contacts"); pipeline.ClassOf(err) != pipeline.ClassPartial || run.Status != pipeline.StatusPartial {
+		t.Errorf("%s %v", run.Status, err)
+	}
+}
+
 func TestOneEntityFailsTheOthersGoOn(t *testing.T) {
 	tests := []struct {
 		class  pipeline.Class

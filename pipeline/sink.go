@@ -53,10 +53,9 @@ type Publisher interface {
 
 // Publication describes one published version.
 type Publication struct {
-	Path    string        `json:"path"`
-	Bytes   int64         `json:"bytes"`
-	Seconds float64       `json:"seconds"`
-	Took    time.Duration `json:"-"`
+	Path    string  `json:"path"`
+	Bytes   int64   `json:"bytes"`
+	Seconds float64 `json:"seconds"`
 }
 
 // StreamState is what a sink knows of one entity.

@@ -29,6 +29,12 @@ func (s *run) sync(ctx context.Context, e *schemas.Entity, report *StreamReport)
 		full:       s.req.Full,
 	}
 	if e.Class == schemas.ClassParent {
+		parent, err := s.Sink.Stream(ctx, e.Parent)
+		if err != nil {
+			return err
+		}
+		in.parentThrough = parent.Checkpoint.CompleteThrough
+		in.parentRead = slices.ContainsFunc(s.req.Entities, func(p *schemas.Entity) bool { return p.Name == e.Parent })
 		in.parents, in.parentLoad, err = s.Sink.Changed(ctx, schemas.TableName(e.Parent), state.Checkpoint.ParentLoad)
 		if err != nil {
 			return err
@@ -86,7 +92,7 @@ func (s *run) readWindow(ctx context.Context, t *schemas.Table, state StreamStat
 	}
 	c := Commit{Checkpoint: plan.Next}
 	if l.rows > pageSize || l.distinct < announced {
-		if c.SourceCount, err = s.confirm(ctx, l, plan, announced); err != nil {
+		if c.SourceCount, err = s.confirm(ctx, l, plan); err != nil {
 			return err
 		}
 	}
@@ -112,32 +118,47 @@ func (s *run) announce(ctx context.Context, t *schemas.Table, plan Plan, state S
 	return n, err
 }
 
-// confirm compares the rows read with the server's own count of them. Rows that changed since the run
-// began may have come into the window behind the read: the next run's window holds them.
-func (s *run) confirm(ctx context.Context, l *streamLoad, plan Plan, announced int64) (*int64, error) {
-	t := l.spec.Table
-	until := &l.lastID // rows beyond are new …
-	if l.distinct < announced {
-		until = nil // … or were missed
+// confirm compares the rows read with the server's own count: up to the last id read, and beyond it, where a
+// read that ended early would have left some. Rows that changed since the run began may have come into the
+// window behind the read: the next run's window holds them.
+func (s *run) confirm(ctx context.Context, l *streamLoad, plan Plan) (*int64, error) {
+	slice := Slice{Table: l.spec.Table, Window: plan.Window}
+	total := int64(0)
+	if l.distinct > 0 {
+		slice.Until = &l.lastID
+		n, err := s.explain(ctx, slice, l.distinct)
+		if err != nil {
+			return nil, err
+		}
+		total = n
+		slice.Until, slice.After = nil, &l.lastID
 	}
-	n, err := s.Source.Count(ctx, Slice{Table: t, Window: plan.Window, Until: until})
+	n, err := s.explain(ctx, slice, 0)
 	if err != nil {
 		return nil, err
 	}
-	if n <= l.distinct {
-		return &n, nil // fewer: deleted meanwhile
+	total += n
+	return &total, nil
+}
+
+// explain counts a slice and fails if it holds more rows than were read of it and than have changed since
+// the run began. Fewer is in order: rows are deleted meanwhile.
+func (s *run) explain(ctx context.Context, slice Slice, read int64) (int64, error) {
+	n, err := s.Source.Count(ctx, slice)
+	if err != nil || n <= read {
+		return n, err
 	}
 	late := int64(0)
-	if stamps := t.Reads().Stamps; len(stamps) > 0 {
-		w := Window{Stamps: stamps, Since: s.login.ServerTime.Add(-Settle)}
-		if late, err = s.Source.Count(ctx, Slice{Table: t, Window: w, Until: until}); err != nil {
-			return nil, err
+	if stamps := slice.Table.Reads().Stamps; len(stamps) > 0 {
+		slice.Window = Window{Stamps: stamps, Since: s.login.ServerTime.Add(-Settle)}
+		if late, err = s.Source.Count(ctx, slice); err != nil {
+			return 0, err
 		}
 	}
-	if n-late > l.distinct {
-		return nil, mismatch(l.distinct, n)
+	if n-late > read {
+		return 0, mismatch(read, n)
 	}
-	return &n, nil
+	return n, nil
 }
 
 // absent returns the ids to tombstone after a whole read: those that the listing did not show and that a
@@ -172,7 +193,7 @@ func (s *run) secondLook(ctx context.Context, l *streamLoad, t *schemas.Table, i
 	return slices.DeleteFunc(ids, func(id int64) bool { return found[id] }), nil
 }
 
-// guard refuses a whole read that would tombstone more than max(50, 2 %) of a table or empty it: more
+// guard refuses a read that would tombstone more than max(50, 2 %) of a table or empty it: more
 // often a lost right than real deletions (api.md §9).
 func (s *run) guard(missing, live int64) error {
 	if s.req.AllowDeletes || (missing <= max(50, live/50) && (missing < live || live <= 5)) {
@@ -197,14 +218,15 @@ func (s *run) readParents(ctx context.Context, t *schemas.Table, state StreamSta
 		if i < len(groups)-1 {
 			next = state.Checkpoint
 		}
-		if err := s.readParentGroup(ctx, t, group, plan, next, report); err != nil {
+		if err := s.readParentGroup(ctx, t, group, plan, next, state.LiveRows, report); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *run) readParentGroup(ctx context.Context, t *schemas.Table, parents []int64, plan Plan, next Checkpoint, report *StreamReport) error {
+// readParentGroup re-reads the children of some parents; live is how many children there were before the run.
+func (s *run) readParentGroup(ctx context.Context, t *schemas.Table, parents []int64, plan Plan, next Checkpoint, live int64, report *StreamReport) error {
 	w := Window{InField: plan.Key, In: parents}
 	l, err := s.begin(ctx, LoadSpec{Table: t, Class: plan.Class, Window: w})
 	if err != nil {
@@ -221,6 +243,9 @@ func (s *run) readParentGroup(ctx context.Context, t *schemas.Table, parents []i
 			return err
 		}
 		if c.Tombstones, err = s.secondLook(ctx, l, t, missing); err != nil {
+			return err
+		}
+		if err := s.guard(report.Deleted+int64(len(c.Tombstones)), live); err != nil {
 			return err
 		}
 	}

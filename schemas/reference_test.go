@@ -44,6 +44,9 @@ func refDecode(t *schemas.Table, body []byte, after *int64) ([]cells, []string, 
 			if err := json.Unmarshal(kv.raw, &items); err != nil {
 				return nil, nil, err
 			}
+			if items == nil {
+				return nil, nil, errors.New("no list")
+			}
 		case "errors":
 			if s := string(kv.raw); s != "null" && s != `""` && strings.Join(strings.Fields(s), "") != "[]" {
 				return nil, nil, errors.New("API errors")

@@ -11,8 +11,8 @@ func newCompletionCommand() *cobra.Command {
 		Use:     "completion bash|zsh|fish|powershell",
 		GroupID: groupSetup,
 		Short:   "Print a script that completes atsync's commands in a shell",
-		Long: "Prints a script for the shell you name. Load it in a running shell as in the examples, or from the\n" +
-			"shell's start-up file." + exits(console.ExitOK, console.ExitUsage),
+		Long: "Prints a script for the shell you name. Load it in a running shell as in the\n" +
+			"examples, or from the shell's start-up file." + exits(console.ExitOK, console.ExitUsage),
 		Example: "  source <(atsync completion bash)\n" +
 			"  atsync completion zsh > \"${fpath[1]}/_atsync\"\n" +
 			"  atsync completion fish > ~/.config/fish/completions/atsync.fish\n" +

@@ -18,7 +18,7 @@ func newConfigCommand(e *env) *cobra.Command {
 		Use:     "config",
 		GroupID: groupSetup,
 		Short:   "Check, describe or show the configuration",
-		Long: "Works on the configuration file alone: no request is made and no secret is fetched." +
+		Long: "Works on the configuration file alone: no request, no secret fetched." +
 			exits(console.ExitOK, console.ExitUsage),
 		Example: "  atsync config check",
 		Args:    cobra.ArbitraryArgs,
@@ -49,10 +49,11 @@ func newConfigCheckCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "Report every mistake in the configuration at once",
-		Long: "Checks the configuration file and the ATSYNC_… variables. Each mistake is one line,\n\n" +
+		Long: "Checks the configuration file and ATSYNC_… variables. Each mistake is a line:\n\n" +
 			"  file:line:column: path: what is wrong (what to write)\n\n" +
-			"Without mistakes it shows what each tenant will do, with its next three runs by the daemon.\n" +
-			"Whether Autotask accepts the credentials is for atsync check to say." +
+			"Without mistakes it shows what each tenant will do, with its next three runs\n" +
+			"by the daemon. Whether Autotask accepts the credentials is for atsync check to\n" +
+			"say." +
 			exits(console.ExitOK, console.ExitUsage),
 		Example: "  atsync config check\n  atsync --config acme.yaml --json config check",
 		Args:    cobra.NoArgs,
@@ -127,8 +128,9 @@ func newConfigSchemaCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema",
 		Short: "Print the JSON Schema of the configuration file",
-		Long: "Prints the JSON Schema (draft 2020-12) of the configuration file. Editors complete and check with it:\n" +
-			"put \"# yaml-language-server: $schema=atsync.schema.json\" on the first line of the file." +
+		Long: "Prints the JSON Schema (draft 2020-12) of the configuration file. Editors\n" +
+			"complete and check with it: on the first line of the file, put\n\n" +
+			"  # yaml-language-server: $schema=atsync.schema.json" +
 			exits(console.ExitOK, console.ExitUsage),
 		Example: "  atsync config schema > atsync.schema.json",
 		Args:    cobra.NoArgs,
@@ -146,8 +148,9 @@ func newConfigShowCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show",
 		Short: "Print the whole configuration in effect, without secrets",
-		Long: "Prints the configuration as atsync sees it: defaults filled in, variables applied, paths resolved, each\n" +
-			"value with its origin. References to secrets are shown; secrets themselves read (hidden)." +
+		Long: "Prints the configuration as atsync sees it: defaults filled in, variables\n" +
+			"applied, paths resolved, each value with its origin. References to secrets are\n" +
+			"shown; secrets themselves read (hidden)." +
 			exits(console.ExitOK, console.ExitUsage),
 		Example: "  atsync config show\n  atsync config show --json",
 		Args:    cobra.NoArgs,

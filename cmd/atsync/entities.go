@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,12 +17,15 @@ func newEntitiesCommand(e *env) *cobra.Command {
 		Use:     "entities [NAME]",
 		GroupID: groupLook,
 		Short:   "List what can be synced, or describe one entity",
-		Long: "Without NAME, lists the entities of Autotask that atsync can sync: table, how changes are found (class),\n" +
-			"whether the preset core has it, and about how large it is. With NAME (or a table's name), prints its data\n" +
-			"dictionary: columns, types, references. This is the catalogue that atsync brings along; a tenant's own\n" +
-			"fields and user-defined fields are added to it at the first sync. No configuration is needed.\n\n" +
-			"Classes: modified and activity are read by what changed since the last run; append by what is new, with\n" +
-			"a look back; parent through changed parents; full whole, and compared." +
+		Long: "Without NAME, lists the entities of Autotask that atsync can sync: table, how\n" +
+			"changes are found (class), whether the preset core has it, and about how large\n" +
+			"it is. With NAME (or a table's name), prints its data dictionary: columns,\n" +
+			"types, references. This is the catalogue that atsync brings along; a tenant's\n" +
+			"own fields and user-defined fields are added to it at the first sync. No\n" +
+			"configuration is needed. A narrow terminal shows less than a pipe or --json.\n\n" +
+			"Classes: modified and activity are read by what changed since the last run;\n" +
+			"append by what is new, with a look back; parent through changed parents; full\n" +
+			"whole, and compared." +
 			exits(console.ExitOK, console.ExitUsage),
 		Example: "  atsync entities --core\n  atsync entities Tickets\n  atsync entities time_entries --json",
 		Args:    cobra.MaximumNArgs(1),
@@ -108,8 +113,29 @@ func (e *env) listEntities(opts entitiesOptions) error {
 	if e.json {
 		return e.printJSON(list)
 	}
-	t := console.NewTable(console.Left("entity"), console.Left("table"), console.Left("class"), console.Left("core"),
-		console.Left("size"), console.Left("description"))
+	if err := entityTable(list, console.Width(e.stdout)).Write(e.stdout); err != nil {
+		return err
+	}
+	count := fmt.Sprintf("%d entities", len(list))
+	if !opts.core {
+		count += fmt.Sprintf(", %d of them core", core)
+	}
+	return e.printf("\n%s. One in full: atsync entities NAME\n", count)
+}
+
+// wide is how many columns of a terminal tables of entities need for all there is to tell.
+const wide = 120
+
+// entityTable lays out a list for a terminal of a width, 0 for none. A narrow one leaves no room for the
+// tables' names, which follow from the entities'.
+func entityTable(list []entityReport, width int) *console.Table {
+	narrow := width > 0 && width < wide
+	columns := []console.Column{{Title: "entity", Min: 34}, console.Left("table"), console.Left("class"),
+		console.Left("core"), console.Left("size"), console.Left("description")}
+	if narrow {
+		columns = slices.Delete(columns, 1, 2)
+	}
+	t := console.NewTable(columns...).Fit(width)
 	for _, r := range list {
 		mark, text := "", r.Description
 		if r.Core {
@@ -118,12 +144,13 @@ func (e *env) listEntities(opts entitiesOptions) error {
 		if r.Unreadable != "" {
 			text = "not synced: " + r.Unreadable
 		}
-		t.Row(r.Name, r.Table, r.Class, mark, r.Size, text)
+		cells := []any{r.Name, r.Table, r.Class, mark, r.Size, text}
+		if narrow {
+			cells = slices.Delete(cells, 1, 2)
+		}
+		t.Row(cells...)
 	}
-	if err := t.Write(e.stdout); err != nil {
-		return err
-	}
-	return e.printf("\n%d entities, %d of them core. One in full: atsync entities NAME\n", len(list), core)
+	return t
 }
 
 func (e *env) describeEntity(cmd *cobra.Command, name string) error {
@@ -143,16 +170,35 @@ func (e *env) describeEntity(cmd *cobra.Command, name string) error {
 	if err := e.printEntity(r); err != nil {
 		return err
 	}
-	t := console.NewTable(console.Left("column"), console.Left("type"), console.Left("field"), console.Left("refers to"),
-		console.Left("note"))
-	for _, c := range r.Columns {
+	return columnTable(r.Columns, console.Width(e.stdout)).Write(e.stdout)
+}
+
+// columnTable lays out a dictionary for a terminal of a width, 0 for none. A narrow one leaves no room for
+// Autotask's names of the columns, and references stand among the notes.
+func columnTable(dictionary []columnReport, width int) *console.Table {
+	narrow := width > 0 && width < wide
+	columns := []console.Column{{Title: "column", Min: 48}, console.Left("type"), console.Left("field"),
+		console.Left("refers to"), console.Left("note")}
+	if narrow {
+		columns = slices.Delete(columns, 2, 4)
+	}
+	t := console.NewTable(columns...).Fit(width)
+	for _, c := range dictionary {
 		note := c.Note
 		if c.Picklist {
 			note = "labels in picklists"
 		}
-		t.Row(c.Name, c.Type, c.Field, c.Reference, note)
+		typ := strings.Replace(c.Type, "TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ", 1)
+		switch {
+		case !narrow:
+			t.Row(c.Name, typ, c.Field, c.Reference, note)
+		case note == "" && c.Reference != "":
+			t.Row(c.Name, typ, "of "+c.Reference)
+		default:
+			t.Row(c.Name, typ, note)
+		}
 	}
-	return t.Write(e.stdout)
+	return t
 }
 
 func (e *env) printEntity(r entityReport) error {

@@ -49,14 +49,16 @@ First step, without an account and in about a minute:
 
   atsync demo
 
-Then copy config.example.yaml to config.yaml, put your API user in, and run
+Then write config.yaml (ten lines, see README.md) and run
 
   atsync check
   atsync sync
 
-Exit codes of all commands: 0 ok, 1 internal fault, 2 usage or configuration, 3 login or rights, 4 quota,
-5 Autotask unreachable or unusable answers, 6 warehouse, 7 partly done, 8 stopped by a guard, 130 interrupted.
-With --json, results go to standard output and an error as one object to standard error.`,
+Exit codes of all commands: 0 ok, 1 internal fault, 2 usage or configuration,
+3 login or rights, 4 quota, 5 Autotask unreachable or unusable answers,
+6 warehouse, 7 partly done, 8 stopped by a guard, 130 interrupted.
+With --json, results go to standard output and an error as one object to
+standard error.`,
 		Example:       "  atsync demo\n  atsync --config /etc/atsync/config.yaml sync",
 		Version:       buildVersion().Version,
 		Args:          cobra.ArbitraryArgs, // unknown commands are told apart in onlySubcommands
@@ -75,7 +77,7 @@ With --json, results go to standard output and an error as one object to standar
 	)
 	root.SetHelpCommandGroupID(groupSetup)
 	flags := root.PersistentFlags()
-	flags.StringVar(&e.configPath, "config", "", "configuration `file` (default: $ATSYNC_CONFIG, ./config.yaml or ./atsync.yaml)")
+	flags.StringVar(&e.configPath, "config", "", "configuration `file`, else $ATSYNC_CONFIG,\n./config.yaml, ./atsync.yaml")
 	flags.BoolVar(&e.json, "json", false, "print results and errors as JSON")
 	flags.BoolVarP(&e.verbose, "verbose", "v", false, "say more: debug logs, unabridged tables")
 	root.AddCommand(

@@ -104,6 +104,8 @@ func (e *env) sync(ctx context.Context, opts syncOptions) error {
 	var errs []error
 	for _, t := range tenants {
 		if ctx.Err() != nil {
+			errs = append(errs, &pipeline.Error{Class: pipeline.ClassCanceled, Tenant: t.Name, Op: "sync",
+				Err: errors.New("interrupted before it began"), Remedy: "run it again"})
 			break
 		}
 		run, err := w.syncTenant(ctx, t, opts, feed)

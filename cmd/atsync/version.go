@@ -28,8 +28,9 @@ func newVersionCommand(e *env) *cobra.Command {
 		Use:     "version",
 		GroupID: groupSetup,
 		Short:   "Print the version of atsync and of what it is made of",
-		Long: "Prints the version of atsync, the commit it was built from, and the versions of Go and of the DuckDB\n" +
-			"library in it. Files that it publishes can be read by that DuckDB version and later ones." +
+		Long: "Prints the version of atsync, the commit it was built from, and the versions\n" +
+			"of Go and of the DuckDB library in it. Files that it publishes can be read by\n" +
+			"that DuckDB version and later ones." +
 			exits(console.ExitOK, console.ExitUsage),
 		Example: "  atsync version\n  atsync version --json",
 		Args:    cobra.NoArgs,

@@ -236,7 +236,9 @@ func (s *MemorySink) recordStream(r pipeline.StreamReport) {
 	for _, l := range s.logs["_atsync.loads"] {
 		if l["load_id"] == number(r.LoadID) {
 			l["mode"], l["requests"] = r.Mode, number(r.Requests)
-			return
+			if r.Status == pipeline.StatusOK || r.Status == pipeline.StatusPartial {
+				return
+			}
 		}
 	}
 	switch r.Status {

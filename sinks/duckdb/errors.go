@@ -104,7 +104,7 @@ func diagnose(path string, err error) (pipeline.Class, string) {
 			return pipeline.ClassSink, strings.NewReplacer("%[1]s", path, "%[2]s", filepath.Dir(path)).Replace(d.remedy)
 		}
 	}
-	return pipeline.ClassSink, ""
+	return pipeline.ClassSink, "nothing was changed: run again; if it stays, report it with the output of atsync version"
 }
 
 func isLocked(err error) bool { return strings.Contains(err.Error(), "Could not set lock on file") }

@@ -88,7 +88,7 @@ func TestOpenSettings(t *testing.T) {
 	got := dump(t, duckdb.Database(w), `(SELECT name, value FROM duckdb_settings()
 		WHERE name IN ('memory_limit', 'threads', 'TimeZone', 'temp_directory', 'autoinstall_known_extensions'))`, "name")
 	want := []map[string]string{{"name": "TimeZone", "value": "UTC"}, {"name": "autoinstall_known_extensions", "value": "false"},
-		{"name": "memory_limit", "value": "488.2 MiB"}, {"name": "temp_directory", "value": w.Path() + ".tmp"}, {"name": "threads", "value": "2"}}
+		{"name": "memory_limit", "value": "183.1 MiB"}, {"name": "temp_directory", "value": w.Path() + ".tmp"}, {"name": "threads", "value": "2"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}

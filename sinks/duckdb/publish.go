@@ -78,8 +78,7 @@ func (p *Publisher) Publish(ctx context.Context) (pipeline.Publication, error) {
 		opts.Path = p.target
 		return pipeline.Publication{}, wrap(opts, "", "publish", err)
 	}
-	took := time.Since(start)
-	return pipeline.Publication{Path: p.target, Bytes: size, Seconds: took.Seconds(), Took: took}, nil
+	return pipeline.Publication{Path: p.target, Bytes: size, Seconds: time.Since(start).Seconds()}, nil
 }
 
 func (p *Publisher) publish(ctx context.Context) (int64, error) {
@@ -222,18 +221,19 @@ func hydrate(ctx context.Context, opts Options) error {
 	if _, err := os.Stat(opts.From); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	part := opts.Path + ".partial"
-	if err := os.Remove(part); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	if err := copyFile(opts.From, part); err != nil {
-		return err
-	}
 	// The log of a warehouse that is gone does not belong to this one.
 	if err := os.Remove(opts.Path + ".wal"); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if err := os.Rename(part, opts.Path); err != nil {
+	part := fmt.Sprintf("%s.partial-%d-%d", opts.Path, os.Getpid(), time.Now().UnixNano())
+	defer func() { _ = os.Remove(part) }() // a second name of the warehouse by then
+	if err := copyFile(opts.From, part); err != nil {
+		return err
+	}
+	// A link, unlike a rename, never replaces what another process has made in the meantime.
+	if err := os.Link(part, opts.Path); errors.Is(err, os.ErrExist) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	opts.Logger.InfoContext(ctx, "the warehouse was missing and is made anew from its publication", "path", opts.Path, "from", opts.From)

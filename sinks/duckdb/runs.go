@@ -81,7 +81,10 @@ func (w *Warehouse) EndRun(ctx context.Context, run pipeline.Run) error {
 // recordStream completes the record of a committed load, or writes one for a stream that stored nothing.
 func (w *Warehouse) recordStream(s session, run pipeline.Run, r pipeline.StreamReport) error {
 	if r.LoadID != 0 {
-		return s.exec(`UPDATE _atsync.loads SET mode = ?, requests = ? WHERE load_id = ?`, text(r.Mode), r.Requests, r.LoadID)
+		err := s.exec(`UPDATE _atsync.loads SET mode = ?, requests = ? WHERE load_id = ?`, text(r.Mode), r.Requests, r.LoadID)
+		if err != nil || r.Status == pipeline.StatusOK || r.Status == pipeline.StatusPartial {
+			return err
+		}
 	}
 	switch r.Status {
 	case pipeline.StatusFailed, pipeline.StatusPartial, pipeline.StatusInterrupted:

@@ -70,7 +70,7 @@ func finalTexts() []finalText {
 		{"zone information could not be determined", kindUnknownUser, pipeline.ClassAuth, ""},
 		{"permission", kindFinal, pipeline.ClassRights, remedyRights},
 		{"unable to find", kindFinal, pipeline.ClassSource,
-			"this tenant does not know that field or entity: run again, which reads its field list anew"},
+			"this tenant does not know that field or entity: run atsync sync --full for it, which reads its field list anew"},
 		{"conversion failed", kindFinal, pipeline.ClassSource, "a filter does not fit the field's type: report it"},
 		{"maxcountof", kindFinal, pipeline.ClassSource, "the page size must be between 1 and 500"},
 		{"invalid query syntax", kindFinal, pipeline.ClassSource, "a filter has too many conditions: report it"},

@@ -143,6 +143,10 @@ func (r *reader) land(ctx context.Context, f *flight) (schemas.Page, error) {
 
 func (r *reader) decode(body []byte) (schemas.Page, error) {
 	page, err := r.dec.Decode(body, r.after)
+	if err == nil && page.Rows == 0 && page.More {
+		err = &failure{kind: kindDisorder, class: pipeline.ClassSource, remedy: remedyReport,
+			err: errors.New("an empty page names a next one")}
+	}
 	if err != nil || page.Rows == 0 {
 		return page, err
 	}

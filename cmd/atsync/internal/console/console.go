@@ -29,6 +29,19 @@ func IsTerminal(w any, environ []string) bool {
 	return lookup(environ, "TERM") != "dumb" && (ci == "" || ci == "false" || ci == "0")
 }
 
+// Width returns how many columns the terminal has that w is; 0 if w is none or doesn't say.
+func Width(w any) int {
+	f, ok := w.(*os.File)
+	if !ok {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
 // Color reports whether w may be coloured: a terminal, and NO_COLOR is not set (no-color.org).
 func Color(w any, environ []string) bool {
 	return IsTerminal(w, environ) && lookup(environ, "NO_COLOR") == ""

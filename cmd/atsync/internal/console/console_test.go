@@ -141,6 +141,45 @@ func TestTable(t *testing.T) {
 	}
 }
 
+func TestTableFits(t *testing.T) {
+	table := console.NewTable(console.Column{Title: "name", Min: 12}, console.Right("number"), console.Left("note"))
+	table.Row("TicketNotesOf", 1234567, "日本語 is wide, and this is long")
+	table.Rule()
+	table.Row("total", 1)
+	facts := console.NewTable(console.Left(""), console.Left("")).Indent(" ")
+	facts.Row("is", "what there is to tell of it")
+	facts.Row("table", "tickets")
+	for _, c := range []struct {
+		table *console.Table
+		width int
+		want  []string
+	}{
+		{table, 0, []string{
+			"name              number  note", "TicketNotesOf  1,234,567  日本語 is wide, and this is long",
+			strings.Repeat("─", 58), "total                  1"}},
+		{table, 58, []string{
+			"name              number  note", "TicketNotesOf  1,234,567  日本語 is wide, and this is long",
+			strings.Repeat("─", 58), "total                  1"}},
+		{table, 40, []string{
+			"name              number  note", "TicketNotesOf  1,234,567  日本語 is wid…",
+			strings.Repeat("─", 40), "total                  1"}},
+		{table, 20, []string{ // numbers stay, so it can't
+			"name             number  note", "TicketNotes…  1,234,567  日本語 …",
+			strings.Repeat("─", 20), "total                 1"}},
+		{facts, 29, []string{" is     what there is to tell", "        of it", " table  tickets"}},
+		{facts, 27, []string{" is     what there is to tell of it", " table  tickets"}},
+		{facts, 0, []string{" is     what there is to tell of it", " table  tickets"}},
+	} {
+		var b bytes.Buffer
+		if err := c.table.Fit(c.width).Write(&b); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(strings.Join(c.want, "\n")+"\n", b.String()); diff != "" {
+			t.Errorf("width %d: %s", c.width, diff)
+		}
+	}
+}
+
 func TestHumanValues(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "0.0s", 420 * time.Millisecond: "0.4s", 9940 * time.Millisecond: "9.9s", 9960 * time.Millisecond: "10s",
@@ -172,6 +211,9 @@ func TestOnlyTerminalsAreTerminals(t *testing.T) {
 		if console.IsTerminal(w, nil) || console.Color(w, nil) {
 			t.Errorf("%T is taken for a terminal", w)
 		}
+		if width := console.Width(w); width != 0 {
+			t.Errorf("%T is %d wide", w, width)
+		}
 	}
 }
 
@@ -197,12 +239,12 @@ func TestRunSummary(t *testing.T) {
 		want    string
 	}{
 		{false, `
-entity       mode         fetched  inserted  updated  unchanged  deleted  rejected  requests  seconds  status
-Tickets      first         20,000    20,000        0          0        0         0        41     12.3  ok
-TimeEntries  incremental        0         0        0          0        0         0         3      0.0  failed
-Roles        full               0         0        0          0        0         0         0      0.0  partial
-──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-total                      20,012    20,000        0         12        0         0       140     93.0  partial
+entity       mode         fetched  inserted  unchanged  requests  seconds  status
+Tickets      first         20,000    20,000          0        41     12.3  ok
+TimeEntries  incremental        0         0          0         3      0.0  failed
+Roles        full               0         0          0         0      0.0  partial
+──────────────────────────────────────────────────────────────────────────────────
+total                      20,012    20,000         12       140     93.0  partial
 3 entities unchanged (1 full, 2 incremental)
 1 entity not offered by this tenant's zone: TagAliases
 1 entity not started: Zebras

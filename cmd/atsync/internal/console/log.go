@@ -52,17 +52,25 @@ func LogTrace(log *slog.Logger) *pipeline.Trace {
 		StreamTotal: func(entity string, rows int64) { l.with(entity, func(s *logStream) { s.total = rows }) },
 		Page:        l.page,
 		Request: func(r pipeline.RequestInfo) {
-			log.Debug("request", "entity", r.Entity, "op", r.Op, "status", r.Status,
-				"ms", r.Duration.Milliseconds(), "bytes", r.Bytes, "error", r.Err)
+			log.Debug("request", of(r.Entity, "op", r.Op, "status", r.Status,
+				"ms", r.Duration.Milliseconds(), "bytes", r.Bytes, "error", r.Err)...)
 		},
 		Retry: func(entity, op string, attempt int, wait time.Duration, cause error) {
-			log.Warn("retry", "entity", entity, "op", op, "attempt", attempt, "wait", wait.String(), "cause", cause)
+			log.Warn("retry", of(entity, "op", op, "attempt", attempt, "wait", wait.String(), "cause", cause)...)
 		},
 		StreamFinished: l.finished,
 		Published: func(p pipeline.Publication) {
 			log.Info("published", "path", p.Path, "bytes", p.Bytes, "seconds", p.Seconds)
 		},
 	}
+}
+
+// of puts the entity before attributes; requests like the login's have none.
+func of(entity string, attrs ...any) []any {
+	if entity == "" {
+		return attrs
+	}
+	return append([]any{"entity", entity}, attrs...)
 }
 
 type logTrace struct {

@@ -48,6 +48,7 @@ func TestLogTrace(t *testing.T) {
 			trace.Page("Tickets", 500)
 		}
 		trace.Retry("Tickets", "query", 1, 2*time.Second, errors.New("reset"))
+		trace.Retry("", "version", 1, 2*time.Second, errors.New("reset"))
 		trace.StreamFinished(pipeline.StreamReport{Entity: "Tickets", Status: pipeline.StatusOK, Fetched: 3000})
 		trace.StreamFinished(pipeline.StreamReport{Entity: "Roles", Status: pipeline.StatusFailed, Error: "x", ErrorClass: "sink"})
 		trace.Published(pipeline.Publication{Path: "acme.duckdb", Bytes: 5})
@@ -60,6 +61,7 @@ func TestLogTrace(t *testing.T) {
 			"INFO msg=reading entity=Tickets rows=1500 total=5000",
 			"INFO msg=reading entity=Tickets rows=3000 total=5000",
 			"WARN msg=retry entity=Tickets op=query attempt=1 wait=2s cause=reset",
+			"WARN msg=retry op=version attempt=1 wait=2s cause=reset",
 			"INFO msg=\"stream finished\" entity=Tickets",
 			"ERROR msg=\"stream finished\" entity=Roles",
 			"INFO msg=published path=acme.duckdb bytes=5 seconds=0",

@@ -100,7 +100,10 @@ func (p *Progress) Trace(tenant string) *pipeline.Trace {
 }
 
 func (p *Progress) name(tenant, entity string) string {
-	if p.many {
+	switch {
+	case entity == "": // as for the login
+		return tenant
+	case p.many:
 		return tenant + "/" + entity
 	}
 	return entity
@@ -168,8 +171,8 @@ func (p *Progress) overallLine(width int) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	parts := []string{
-		fmt.Sprintf("%d/%d entities", p.done, max(p.expected, p.done)),
-		Count(p.rows) + " rows", Count(p.requests) + " requests", Duration(p.now().Sub(p.start)),
+		fmt.Sprintf("%d/%s", p.done, entities(max(p.expected, p.done))),
+		number(p.rows, "row"), number(p.requests, "request"), Duration(p.now().Sub(p.start)),
 	}
 	if p.failed > 0 {
 		parts = append(parts, fmt.Sprintf("%d failed", p.failed))
@@ -177,33 +180,60 @@ func (p *Progress) overallLine(width int) string {
 	return fit("  "+strings.Join(parts, "  "), width)
 }
 
-// line is "Tickets   41,500/48,120   86%  1,204 rows/s  83 requests  5s left".
+// Columns that a stream's line takes.
+const (
+	nameWidth    = 30
+	longWidth    = 100 // of a line that spells everything out
+	numbersWidth = 57  // of what follows the name in a line that doesn't
+)
+
+// line is "Tickets   41,500/48,120   86%  1,204 rows/s  83 requests  5s left"; on a narrow terminal
+// "Tickets   41,500/48,120  86%  1,204/s  83 req  5s left", where the name gives way to the numbers.
 func (s *stream) line(now time.Time, width int) string {
+	if width > 0 && width < longWidth {
+		numbers := s.numbers(now, 18, "/s", fmt.Sprintf("%5s req", Count(s.requests)))
+		room := min(nameWidth, width-max(numbersWidth, runewidth.StringWidth(numbers)))
+		return fit(column(s.name, max(room, narrowest))+numbers, width)
+	}
+	noun := "requests"
+	if s.requests == 1 {
+		noun = "request"
+	}
+	numbers := s.numbers(now, 20, " rows/s", fmt.Sprintf("%4s %-8s", Count(s.requests), noun))
+	return fit(column(s.name, nameWidth)+numbers, width)
+}
+
+// column cuts or fills text to a width.
+func column(text string, width int) string {
+	return runewidth.FillRight(runewidth.Truncate(text, width, "…"), width)
+}
+
+// numbers is what a line says after the name; rows is how wide the first of them is.
+func (s *stream) numbers(now time.Time, rows int, perSecond, requests string) string {
 	var b strings.Builder
-	b.WriteString(runewidth.FillRight(runewidth.Truncate(s.name, 30, "…"), 30) + " ")
 	if s.total >= 0 {
-		fmt.Fprintf(&b, "%19s", Count(s.rows)+"/"+Count(s.total))
+		fmt.Fprintf(&b, "%*s", rows, " "+Count(s.rows)+"/"+Count(s.total))
 		percent := 100.0
 		if s.total > 0 {
 			percent = min(100, 100*float64(s.rows)/float64(s.total))
 		}
 		fmt.Fprintf(&b, " %3.0f%%", percent)
 	} else {
-		fmt.Fprintf(&b, "%19s     ", Count(s.rows))
+		fmt.Fprintf(&b, "%*s     ", rows, " "+Count(s.rows))
 	}
 	elapsed := now.Sub(s.started).Seconds()
 	rate := 0.0
 	if elapsed >= 1 {
 		rate = float64(s.rows) / elapsed
-		fmt.Fprintf(&b, "  %6s rows/s", Count(int64(rate)))
+		fmt.Fprintf(&b, "  %6s%s", Count(int64(rate)), perSecond)
 	} else {
-		b.WriteString("  " + strings.Repeat(" ", 13))
+		b.WriteString(strings.Repeat(" ", 8+len(perSecond)))
 	}
-	fmt.Fprintf(&b, "  %4s requests", Count(s.requests))
+	b.WriteString("  " + requests)
 	if left := s.total - s.rows; left > 0 && rate > 0 {
 		b.WriteString("  " + Duration(time.Duration(float64(left)/rate*float64(time.Second))) + " left")
 	}
-	return fit(b.String(), width)
+	return strings.TrimRight(b.String(), " ")
 }
 
 // fit cuts text to a terminal's width; 0 is unlimited.

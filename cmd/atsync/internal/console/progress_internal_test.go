@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/mattn/go-runewidth"
 	"go.uber.org/goleak"
 
 	"github.com/atsync/atsync/pipeline"
@@ -31,11 +32,16 @@ func TestProgressLine(t *testing.T) {
 		{stream{name: "Tickets", rows: 600, total: 500, requests: 2}, 2 * time.Second, 0,
 			"Tickets                                    600/500 100%     300 rows/s     2 requests"},
 		{stream{name: "Roles", total: 0, requests: 1}, 2 * time.Second, 0,
-			"Roles                                          0/0 100%       0 rows/s     1 requests"},
+			"Roles                                          0/0 100%       0 rows/s     1 request"},
+		{stream{name: "globex/ContractExclusionBillingCodes", rows: 1234567, total: 2345678, requests: 12345}, 12 * time.Minute, 80,
+			"globex/ContractExcl… 1,234,567/2,345,678  53%   1,714/s  12,345 req  10m48s left"},
 		{stream{name: "globex/ContractExclusionBillingCodes", rows: 5, total: -1, requests: 1}, time.Second, 50,
-			"globex/ContractExclusionBilli…                   …"},
+			"globex/…                 5            5/s      1 …"},
 	} {
 		c.s.started = start
+		if c.width == 80 && runewidth.StringWidth(c.want) > 80 {
+			t.Errorf("%q is too wide", c.want)
+		}
 		if diff := cmp.Diff(c.want, c.s.line(start.Add(c.after), c.width)); diff != "" {
 			t.Error(diff)
 		}

@@ -12,11 +12,11 @@ import (
 )
 
 // RunSummary prints what a run did: a table of its streams with a line of totals, then what went wrong and
-// what to do about it. Streams that were read and had nothing new are one line for all, unless verbose.
+// what to do about it. Streams that were read and had nothing new are one line for all, and what was done
+// to no row has no column, unless verbose (and the terminal has room). On a terminal the table fits its width.
 func RunSummary(w io.Writer, run pipeline.Run, verbose bool) error {
-	t := NewTable(Left("entity"), Left("mode"), Right("fetched"), Right("inserted"), Right("updated"),
-		Right("unchanged"), Right("deleted"), Right("rejected"), Right("requests"), Right("seconds"), Left("status"))
 	var total pipeline.StreamReport
+	var shown []pipeline.StreamReport
 	quiet := map[string]int{}
 	var absent, skipped []string
 	for _, s := range run.Streams {
@@ -29,20 +29,19 @@ func RunSummary(w io.Writer, run pipeline.Run, verbose bool) error {
 		case !verbose && s.Status == pipeline.StatusOK && s.Inserted+s.Updated+s.Deleted+s.Rejected == 0:
 			quiet[s.Mode]++
 		default:
-			t.Row(s.Entity, s.Mode, s.Fetched, s.Inserted, s.Updated, s.Unchanged, s.Deleted, s.Rejected,
-				s.Requests, s.Seconds, s.Status)
+			shown = append(shown, s)
 		}
 	}
 	var b strings.Builder
-	if t.Len() > 0 {
-		t.Rule()
-		seconds := total.Seconds
+	if len(shown) > 0 {
+		sum := total
+		sum.Entity, sum.Status, sum.Requests = "total", run.Status, max(total.Requests, run.Requests)
 		if !run.EndedAt.IsZero() {
-			seconds = run.EndedAt.Sub(run.StartedAt).Seconds()
+			sum.Seconds = run.EndedAt.Sub(run.StartedAt).Seconds()
 		}
-		t.Row("total", "", total.Fetched, total.Inserted, total.Updated, total.Unchanged, total.Deleted,
-			total.Rejected, max(total.Requests, run.Requests), seconds, run.Status)
-		if err := t.Write(&b); err != nil {
+		width := Width(w)
+		all := verbose && (width == 0 || width >= allColumns)
+		if err := streamTable(shown, sum, all).Fit(width).Write(&b); err != nil {
 			return err
 		}
 	}
@@ -51,6 +50,45 @@ func RunSummary(w io.Writer, run pipeline.Run, verbose bool) error {
 	writeVerdict(&b, run, total)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// allColumns is how wide a table with every column gets.
+const allColumns = 120
+
+// streamTable lays out streams over their sum. Of what can be done to rows, only what was done to some has
+// a column, unless all are asked for.
+func streamTable(streams []pipeline.StreamReport, sum pipeline.StreamReport, all bool) *Table {
+	columns := []Column{{Title: "entity", Min: 22}, Left("mode"), Right("fetched")}
+	work := []struct {
+		title string
+		rows  func(pipeline.StreamReport) int64
+	}{
+		{"inserted", func(s pipeline.StreamReport) int64 { return s.Inserted }},
+		{"updated", func(s pipeline.StreamReport) int64 { return s.Updated }},
+		{"unchanged", func(s pipeline.StreamReport) int64 { return s.Unchanged }},
+		{"deleted", func(s pipeline.StreamReport) int64 { return s.Deleted }},
+		{"rejected", func(s pipeline.StreamReport) int64 { return s.Rejected }},
+	}
+	var rows []func(pipeline.StreamReport) int64
+	for _, c := range work {
+		if all || c.rows(sum) != 0 {
+			columns, rows = append(columns, Right(c.title)), append(rows, c.rows)
+		}
+	}
+	t := NewTable(append(columns, Right("requests"), Right("seconds"), Left("status"))...)
+	row := func(s pipeline.StreamReport) {
+		cells := []any{s.Entity, s.Mode, s.Fetched}
+		for _, count := range rows {
+			cells = append(cells, count(s))
+		}
+		t.Row(append(cells, s.Requests, s.Seconds, s.Status)...)
+	}
+	for _, s := range streams {
+		row(s)
+	}
+	t.Rule()
+	row(sum)
+	return t
 }
 
 func add(total *pipeline.StreamReport, s pipeline.StreamReport) {
