@@ -22,6 +22,7 @@ import (
 
 func main() {
 	duckdb.CopyChild() // does not return in a child that copies a warehouse
+	tolerateFileLimits()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	ctx, cancel := context.WithCancelCause(context.Background())

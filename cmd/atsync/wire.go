@@ -101,14 +101,16 @@ func recallZone(ctx context.Context, warehouse *duckdb.Warehouse) (autotask.Move
 
 func (w wiring) credentials(ctx context.Context, cfg config.TenantConfig) (autotask.Credentials, error) {
 	var values [3]string
+	var missing []string // everything, at once
 	for i, ref := range []secret.Ref{cfg.Username, cfg.IntegrationCode, cfg.Secret} {
 		v, err := w.secrets.Resolve(ctx, ref)
 		if err != nil {
-			return autotask.Credentials{}, &pipeline.Error{
-				Class: pipeline.ClassConfig, Tenant: cfg.Name, Op: []string{"username", "integration_code", "secret"}[i], Err: err,
-			}
+			missing = append(missing, []string{"username", "integration_code", "secret"}[i]+": "+err.Error())
 		}
 		values[i] = v.Reveal()
+	}
+	if len(missing) > 0 {
+		return autotask.Credentials{}, &pipeline.Error{Class: pipeline.ClassConfig, Tenant: cfg.Name, Err: errors.New(strings.Join(missing, "; "))}
 	}
 	return autotask.NewCredentials(values[0], values[1], values[2]), nil
 }

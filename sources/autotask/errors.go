@@ -283,6 +283,9 @@ func networkFailure(ctx context.Context, host string, err error) *failure {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		f.err = fmt.Errorf("host %s refuses connections: %w", host, err)
 		f.remedy = "check the tenant's zone, firewall and proxy settings (HTTPS_PROXY)"
+		if name, _, _ := strings.Cut(host, ":"); isLoopback(name) {
+			f.remedy = "nothing listens there; if it is the demo's simulator, start it with: atsync demo --serve"
+		}
 	case errors.Is(err, errSlow), isTimeout(err):
 		f.err = fmt.Errorf("no answer from %s in time: %w", host, err)
 		f.remedy = "check firewall and proxy settings (HTTPS_PROXY); if others work, Autotask is slow: try again later"

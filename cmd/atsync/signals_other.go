@@ -1,0 +1,6 @@
+//go:build !unix
+
+package main
+
+// tolerateFileLimits has nothing to do where files have no limit.
+func tolerateFileLimits() {}
