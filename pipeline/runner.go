@@ -67,8 +67,9 @@ func (r *Runner) Sync(ctx context.Context, req SyncRequest) (Run, error) {
 	s.rec = Run{Tenant: r.Tenant, Command: "sync", StartedAt: r.now(), Status: StatusRunning}
 	id, err := r.Sink.BeginRun(ctx, s.rec)
 	if err != nil {
-		s.rec.Status, s.rec.EndedAt = StatusFailed, r.now()
-		return s.rec, r.locate(err, "", "begin run")
+		err = r.locate(err, "", "begin run")
+		s.rec.Status, s.rec.EndedAt, s.rec.Error, s.rec.ErrorClass = StatusFailed, r.now(), err.Error(), ClassOf(err)
+		return s.rec, err
 	}
 	s.rec.ID = id
 
