@@ -143,7 +143,7 @@ func TestAnySequenceEndsEqual(t *testing.T) {
 			t.Parallel()
 			c := &chaos{rig: newRig(t, autotasktest.Tiny()), r: rand.New(rand.NewPCG(seed+i, 3))}
 			c.cfg.Entities = entities(t, chaosEntities()...)
-			c.limits.Attempts, c.limits.PageSize = 2, 60 // pages enough to fail between
+			c.limits.Attempts, c.limits.PageSize = 2, 60                      // pages enough to fail between
 			for n := 0; n < 6 || c.failed+c.interrupted == 0 && n < 30; n++ { // chance may spare a few rounds
 				c.round()
 			}
