@@ -54,7 +54,19 @@ type Slice struct {
 	Window Window
 	After  *int64 // nil: from the first id (ids can be 0 or negative)
 	Until  *int64 // nil: to the end
+
+	Priority Priority // whose share of the quota its requests take
 }
+
+// Priority says how much of a database's hourly requests some work may take before it waits (api.md §7).
+type Priority int
+
+// The priorities, the most urgent first.
+const (
+	Live     Priority = iota // what keeps the warehouse current
+	Verify                   // counts and listings that prove it
+	Backfill                 // history, when nobody else needs the requests
+)
 
 // Window says which rows are wanted. Its conditions are alternatives: a row that meets any of them is in.
 // The zero Window holds every row.
