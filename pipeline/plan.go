@@ -42,6 +42,10 @@ type Plan struct {
 	Parents []int64    // parent: children of these are read, in groups
 	Key     string     // parent: field that holds the parent's id
 	Next    Checkpoint // after the last commit
+	Left    []Range    // first: ids to be read; all of them, or what an interrupted first load has left
+
+	resumed bool      // first: an interrupted load goes on
+	started time.Time // what has changed before is read; the server's clock
 }
 
 // planInput is what planStream decides from.
@@ -64,14 +68,23 @@ func planStream(in planInput) Plan {
 	reads := in.table.Reads()
 	cp := in.state.Checkpoint
 	next := cp
+	next.Progress = nil
 	next.CompleteThrough = in.serverTime.Add(-Settle)
 	next.ParentLoad = in.parentLoad
 
 	whole := func(mode Mode) Plan {
 		next.FullAt, next.RereadAt = in.serverTime, in.serverTime
-		return Plan{Mode: mode, Class: reads.Class, Next: next}
+		return Plan{Mode: mode, Class: reads.Class, Next: next, Left: []Range{{}}, started: in.serverTime}
 	}
-	switch {
+	switch done := cp.Progress; {
+	case done != nil && (in.full || done.Again):
+		return whole(ModeFull)
+	case done != nil:
+		in.serverTime, next.ParentLoad = done.StartedAt, done.ParentLoad
+		next.CompleteThrough = done.StartedAt.Add(-Settle)
+		p := whole(ModeFirst)
+		p.Left, p.resumed = done.Left, true
+		return p
 	case cp.CompleteThrough.IsZero():
 		return whole(ModeFirst)
 	case in.full:
@@ -89,7 +102,7 @@ func planStream(in planInput) Plan {
 			next.RereadAt = in.serverTime
 		}
 		w := Window{Stamps: reads.Stamps, Since: since, NewerID: in.state.MaxID}
-		return Plan{Mode: ModeIncremental, Class: reads.Class, Window: w, Next: next}
+		return Plan{Mode: ModeIncremental, Class: reads.Class, Window: w, Next: next, Left: []Range{{}}, started: in.serverTime}
 	case schemas.ClassParent:
 		// A parent that nobody reads says nothing of its children; and a whole read is cheaper than naming most
 		// of the parents.

@@ -6,12 +6,6 @@ import (
 	"slices"
 )
 
-// Range is a range of ids: After < id <= Until. nil is no bound: ids can be 0 or negative.
-type Range struct {
-	After *int64 `json:"after,omitempty"`
-	Until *int64 `json:"until,omitempty"`
-}
-
 // worthStealing is how many pages must be left behind the page under way to make a steal worth its request.
 const worthStealing = 2
 
@@ -58,22 +52,22 @@ func newSegments(most int, ranges []Range) *segments {
 	return s
 }
 
-// expect takes in how many rows are left, as counted by the server, which may be wrong.
-func (s *segments) expect(left int64) { s.total = s.read + max(0, left) }
+// expect takes in how many rows the whole read has, as counted by the server, which may be wrong.
+func (s *segments) expect(total int64) { s.total = max(0, total) }
 
-// next returns what an idle worker should ask for, and false if there is nothing for it now.
-func (s *segments) next() (ask, bool) {
+// goOn returns the next page of a segment that has none under way, and false if there is no such segment.
+func (s *segments) goOn() (ask, bool) {
 	for _, g := range s.open {
 		if !g.busy {
 			g.busy = true
 			return ask{g.Range, g}, true
 		}
 	}
-	return s.steal()
+	return ask{}, false
 }
 
 // steal halves the segment with most rows left: the upper half is a segment of its own, and what is asked for is
-// its first page. If that is empty, a bound has been learned.
+// its first page. If that is empty, a bound has been learned. It returns false if nothing is worth a steal.
 func (s *segments) steal() (ask, bool) {
 	if s.total < 0 || s.size == 0 || len(s.open) >= s.most {
 		return ask{}, false

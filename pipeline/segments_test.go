@@ -109,7 +109,10 @@ func (m *slicing) wake() {
 }
 
 func (m *slicing) work() {
-	a, ok := m.segments.next()
+	a, ok := m.segments.goOn()
+	if !ok {
+		a, ok = m.segments.steal()
+	}
 	if !ok {
 		m.idle++
 		return

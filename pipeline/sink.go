@@ -75,6 +75,8 @@ type Checkpoint struct {
 	FullAt          time.Time `json:"full_at,omitzero"`          // start of the last complete whole read
 	RereadAt        time.Time `json:"reread_at,omitzero"`        // start of the last read of the recent window (append)
 	ParentLoad      int64     `json:"parent_load,omitempty"`     // newest load of the parent's table that was followed (parent)
+
+	Progress *Progress `json:"progress,omitempty"` // of a first load that is not complete
 }
 
 // LoadSpec describes a load before its first batch.
@@ -84,6 +86,10 @@ type LoadSpec struct {
 	Class    schemas.Class // chosen for this run
 	Window   Window
 	Complete bool // every row of the source is read: enables Absent without scope
+
+	// Fresh: no id that will be staged is in the table or is staged twice. So it is with a first load and with one
+	// that goes on with what Flush has stored.
+	Fresh bool
 }
 
 // Load brings one read into one table. It is used by one goroutine at a time and must end in Commit or
@@ -91,6 +97,10 @@ type LoadSpec struct {
 type Load interface {
 	// Stage takes a batch. The record may be released by the caller once Stage returns.
 	Stage(ctx context.Context, b Batch) error
+
+	// Flush makes what was staged durable, in one transaction with a checkpoint that tells how far the load has come;
+	// the load goes on. It is for Fresh loads only. Readers of a publication do not see the table before Commit.
+	Flush(ctx context.Context, cp Checkpoint) error
 
 	// Absent returns the ids of live rows in the table that were not staged by this load: of the whole
 	// table for a Complete load, otherwise of rows whose InField is one of the window's In values.

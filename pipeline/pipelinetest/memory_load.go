@@ -24,6 +24,8 @@ type memoryLoad struct {
 	spec    pipeline.LoadSpec
 	ended   bool
 	failed  bool
+	id      int64 // 0 until given out
+	res     pipeline.LoadResult
 	columns []schemas.Column // of the batches so far
 	staged  []stagedRow
 	rejects []stagedReject
@@ -242,17 +244,55 @@ func (l *memoryLoad) Commit(ctx context.Context, c pipeline.Commit) (pipeline.Lo
 	if err != nil {
 		return pipeline.LoadResult{}, l.s.fail(entity, "commit", err)
 	}
-	s, t := l.s, l.s.table(entity)
-	s.loads++
-	res := pipeline.LoadResult{LoadID: s.loads, Fetched: int64(len(l.staged))}
-	res.SchemaChanged = l.evolve(t)
-	l.merge(t, &res)
-	l.bury(t, c, &res)
-	t.checkpoint = pipeline.Checkpoint{CompleteThrough: micros(c.Checkpoint.CompleteThrough), FullAt: micros(c.Checkpoint.FullAt),
-		RereadAt: micros(c.Checkpoint.RereadAt), ParentLoad: c.Checkpoint.ParentLoad}
-	s.log("_atsync.loads", map[string]string{"load_id": number(res.LoadID), "entity": entity, "table_name": t.name, "status": "ok",
+	t := l.s.table(entity)
+	l.store(t, c.Checkpoint)
+	l.bury(t, c, &l.res)
+	l.s.closeLoad(l.id)
+	l.s.log("_atsync.loads", map[string]string{"load_id": number(l.id), "entity": entity, "table_name": t.name, "status": "ok",
 		"class": string(l.spec.Class), "requests": number(c.Requests)})
-	return res, nil
+	return l.res, nil
+}
+
+// Flush implements pipeline.Load.
+func (l *memoryLoad) Flush(ctx context.Context, cp pipeline.Checkpoint) error {
+	entity := l.spec.Table.Entity.Name
+	var err error
+	if l.s.OnFlush != nil {
+		err = l.s.OnFlush(entity)
+	}
+	l.s.mu.Lock()
+	defer l.s.mu.Unlock()
+	if err == nil {
+		err = l.usable(ctx)
+	}
+	if err == nil && !l.spec.Fresh {
+		err = errors.New("only a fresh load can be flushed")
+	}
+	l.failed = l.failed || err != nil
+	if err != nil {
+		return l.s.fail(entity, "flush", err)
+	}
+	if t := l.s.table(entity); l.store(t, cp) {
+		l.s.log("_atsync.loads", map[string]string{"load_id": number(l.id), "run_id": number(l.spec.RunID), "entity": entity,
+			"table_name": t.name, "status": "running", "class": string(l.spec.Class)})
+	}
+	return nil
+}
+
+// store merges what is staged and sets the checkpoint. It reports whether it is the load's first time.
+func (l *memoryLoad) store(t *memoryTable, cp pipeline.Checkpoint) (first bool) {
+	if first = l.id == 0; first {
+		l.s.loads++
+		l.id = l.s.loads
+		l.res.LoadID = l.id
+	}
+	l.res.Fetched += int64(len(l.staged))
+	l.res.SchemaChanged = l.evolve(t) || l.res.SchemaChanged
+	l.merge(t, &l.res)
+	l.staged, l.rejects = nil, nil
+	cp.CompleteThrough, cp.FullAt, cp.RereadAt = micros(cp.CompleteThrough), micros(cp.FullAt), micros(cp.RereadAt)
+	t.checkpoint = cp
+	return first
 }
 
 func micros(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
@@ -261,7 +301,7 @@ func micros(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 func (l *memoryLoad) evolve(t *memoryTable) bool {
 	created, changed := t.columns == nil, false
 	change := func(kind, column, from, to string) {
-		l.s.log("_atsync.schema_changes", map[string]string{"load_id": number(l.s.loads), "entity": t.entity, "change": kind,
+		l.s.log("_atsync.schema_changes", map[string]string{"load_id": number(l.id), "entity": t.entity, "change": kind,
 			"column_name": column, "old_type": from, "new_type": to})
 		changed = true
 	}
@@ -347,7 +387,7 @@ func (l *memoryLoad) settleRejects(t *memoryTable, id int64, readAt time.Time) (
 	current := map[[2]string]memoryReject{}
 	for _, r := range l.rejects {
 		if r.ID == id && r.readAt.Equal(readAt) {
-			current[[2]string{number(id), r.Column}] = memoryReject{r.Reject, l.s.loads}
+			current[[2]string{number(id), r.Column}] = memoryReject{r.Reject, l.id}
 		}
 	}
 	for key, r := range t.rejects {

@@ -30,6 +30,7 @@ type MemorySource struct {
 	LoginErr    error
 	DescribeErr func(entity string) error
 
+	hooks    sync.Mutex // held while a page is served or a slice counted
 	mu       sync.Mutex
 	rows     map[string]map[int64]map[string]any
 	requests map[string]int64
@@ -108,46 +109,71 @@ func (s *MemorySource) Describe(_ context.Context, e *schemas.Entity) (*schemas.
 
 // Read implements pipeline.Source: each page is what the rows are at the moment it is served.
 func (s *MemorySource) Read(ctx context.Context, sl pipeline.Slice, emit func(pipeline.Batch) error) error {
-	dec := schemas.NewDecoder(sl.Table)
-	after, entity := sl.After, sl.Table.Entity.Name
-	for page := 1; ; page++ {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if s.OnPage != nil {
-			if err := s.OnPage(entity, page); err != nil {
-				return err
-			}
-		}
-		s.request(entity)
-		at := time.Now().UTC()
-		items := s.page(sl, after)
-		body, err := json.Marshal(map[string]any{"items": items, "pageDetails": nil})
+	pages := s.Pages(sl.Table)
+	for {
+		page, err := pages.Next(ctx, sl)
 		if err != nil {
 			return err
 		}
-		found, err := dec.Decode(body, after)
-		if err != nil {
-			return &pipeline.Error{Class: pipeline.ClassSource, Entity: entity, Op: "query", Err: err}
-		}
-		if found.Rows > 0 {
-			last := found.LastID
-			after = &last
-			rec, rejects := dec.Flush()
-			err := emit(pipeline.Batch{Record: rec, Rejects: rejects, ReadAt: at})
-			rec.Release()
+		if page.Record != nil {
+			err := emit(page.Batch)
+			page.Record.Release()
 			if err != nil {
 				return err
 			}
 		}
-		if found.Rows < s.pageSize() {
+		if page.End {
 			return nil
 		}
+		sl.After = &page.Last
 	}
+}
+
+// Pages implements pipeline.Source.
+func (s *MemorySource) Pages(table *schemas.Table) pipeline.Pages {
+	return &memoryPages{s: s, dec: schemas.NewDecoder(table), entity: table.Entity.Name}
+}
+
+type memoryPages struct {
+	s      *MemorySource
+	entity string
+
+	dec   *schemas.Decoder
+	asked int
+}
+
+// Next implements pipeline.Pages.
+func (p *memoryPages) Next(ctx context.Context, sl pipeline.Slice) (pipeline.Page, error) {
+	p.s.hooks.Lock()
+	defer p.s.hooks.Unlock()
+	if err := ctx.Err(); err != nil {
+		return pipeline.Page{}, err
+	}
+	p.asked++
+	if p.s.OnPage != nil {
+		if err := p.s.OnPage(p.entity, p.asked); err != nil {
+			return pipeline.Page{}, err
+		}
+	}
+	p.s.request(p.entity)
+	at := time.Now().UTC()
+	body, err := json.Marshal(map[string]any{"items": p.s.page(sl, sl.After), "pageDetails": nil})
+	if err != nil {
+		return pipeline.Page{}, err
+	}
+	found, err := p.dec.Decode(body, sl.After)
+	if err != nil {
+		return pipeline.Page{}, &pipeline.Error{Class: pipeline.ClassSource, Entity: p.entity, Op: "query", Err: err}
+	}
+	rec, rejects := p.dec.Flush()
+	return pipeline.Page{Batch: pipeline.Batch{Record: rec, Rejects: rejects, ReadAt: at}, First: found.FirstID, Last: found.LastID,
+		End: found.Rows < p.s.pageSize()}, nil
 }
 
 // Count implements pipeline.Source.
 func (s *MemorySource) Count(_ context.Context, sl pipeline.Slice) (int64, error) {
+	s.hooks.Lock()
+	defer s.hooks.Unlock()
 	entity := sl.Table.Entity.Name
 	s.request(entity)
 	s.mu.Lock()

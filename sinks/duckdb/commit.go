@@ -41,7 +41,7 @@ func (l *load) commit(ctx context.Context, c pipeline.Commit) (pipeline.LoadResu
 	if err := l.finish(); err != nil {
 		return none, err
 	}
-	if l.fetched == 0 {
+	if l.fetched == 0 && !l.spec.Fresh {
 		l.direct = false // the merge of nothing creates the table
 	}
 	if err := l.open(); err != nil {
@@ -71,22 +71,31 @@ func (l *load) commit(ctx context.Context, c pipeline.Commit) (pipeline.LoadResu
 func (l *load) merge(s session, c pipeline.Commit) (pipeline.LoadResult, error) {
 	res := pipeline.LoadResult{LoadID: l.loadID, Fetched: l.fetched}
 	now := l.w.now()
-	if !l.direct {
+	switch {
+	case !l.direct:
 		if err := l.fitMerge(s); err != nil {
+			return res, err
+		}
+	case l.target == nil: // nothing was staged
+		if err := l.fitTable(nil); err != nil {
 			return res, err
 		}
 	}
 	to := l.target
-	var err error
-	if res.SchemaChanged, err = describe(s, l.spec.Table, l.stored, to, l.changes, l.loadID, now); err != nil {
+	changed, err := describe(s, l.spec.Table, l.stored, to, l.changes, l.loadID, now)
+	if err != nil {
 		return res, err
 	}
+	res.SchemaChanged = changed || l.evolved
 	if err := l.flushRejects(s); err != nil {
 		return res, err
 	}
-	if l.direct {
+	switch {
+	case l.flushed || l.direct && l.base > 0:
+		err = l.complete(s, &res, now)
+	case l.direct:
 		err = l.settle(s, &res)
-	} else if l.fetched > 0 {
+	case l.fetched > 0:
 		err = l.upsert(s, &res, now)
 	}
 	if err != nil {
@@ -325,8 +334,13 @@ func (l *load) saveCheckpoint(s session, cp pipeline.Checkpoint, now time.Time) 
 	if err := s.exec(`DELETE FROM _atsync.checkpoints WHERE entity = ?`, entity); err != nil {
 		return err
 	}
-	err := s.exec(`INSERT INTO _atsync.checkpoints VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, entity, l.spec.Table.Name, string(l.spec.Class),
-		instant(cp.CompleteThrough), instant(cp.FullAt), instant(cp.RereadAt), cp.ParentLoad, l.loadID, l.spec.RunID, now)
+	progress, err := progressText(cp.Progress)
+	if err != nil {
+		return err
+	}
+	err = s.exec(`INSERT INTO _atsync.checkpoints (entity, table_name, class, complete_through, full_at, reread_at, parent_load, load_id, run_id,
+		updated_at, progress) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, entity, l.spec.Table.Name, string(l.spec.Class),
+		instant(cp.CompleteThrough), instant(cp.FullAt), instant(cp.RereadAt), cp.ParentLoad, l.loadID, l.spec.RunID, now, text(progress))
 	if err != nil {
 		return err
 	}
@@ -341,7 +355,7 @@ func (l *load) saveCheckpoint(s session, cp pipeline.Checkpoint, now time.Time) 
 		ParentLoad:      cp.ParentLoad,
 	}
 	if !got.CompleteThrough.Equal(want.CompleteThrough) || !got.FullAt.Equal(want.FullAt) || !got.RereadAt.Equal(want.RereadAt) ||
-		got.ParentLoad != want.ParentLoad {
+		got.ParentLoad != want.ParentLoad || !same(got.Progress, progress) {
 		return fmt.Errorf("the checkpoint reads back as %+v, written was %+v", got, want)
 	}
 	return nil

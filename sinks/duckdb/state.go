@@ -49,9 +49,33 @@ func (w *Warehouse) stream(ctx context.Context, entity string) (st pipeline.Stre
 
 // checkpoint reads an entity's checkpoint, zero if it has none.
 func checkpoint(ctx context.Context, q querier, entity string) (cp pipeline.Checkpoint, err error) {
-	err = q.QueryRowContext(ctx, `SELECT complete_through, full_at, reread_at, parent_load FROM _atsync.checkpoints WHERE entity = ?`, entity).
-		Scan(when(&cp.CompleteThrough), when(&cp.FullAt), when(&cp.RereadAt), &cp.ParentLoad)
-	return cp, noRows(err)
+	var progress string
+	err = q.QueryRowContext(ctx, `SELECT complete_through, full_at, reread_at, parent_load, coalesce(progress::VARCHAR, '')
+		FROM _atsync.checkpoints WHERE entity = ?`, entity).
+		Scan(when(&cp.CompleteThrough), when(&cp.FullAt), when(&cp.RereadAt), &cp.ParentLoad, &progress)
+	if err != nil || progress == "" {
+		return cp, noRows(err)
+	}
+	cp.Progress = new(pipeline.Progress)
+	if err := json.Unmarshal([]byte(progress), cp.Progress); err != nil {
+		return cp, fmt.Errorf("stored progress of %s: %w", entity, err)
+	}
+	return cp, nil
+}
+
+// progressText is how progress is stored; "" is none.
+func progressText(p *pipeline.Progress) (string, error) {
+	if p == nil {
+		return "", nil
+	}
+	raw, err := json.Marshal(p)
+	return string(raw), err
+}
+
+// same reports whether progress was stored as the text.
+func same(p *pipeline.Progress, stored string) bool {
+	text, err := progressText(p)
+	return err == nil && text == stored
 }
 
 func (w *Warehouse) tableOf(ctx context.Context, entity string) (table string, err error) {

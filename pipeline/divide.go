@@ -1,0 +1,167 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"sync"
+
+	"github.com/sourcegraph/conc/pool"
+)
+
+// A read whose size nobody knows is counted and divided after this many full pages.
+const fullPagesAlone = 4
+
+// mostWaiting is how many pages may wait to be staged before no more are asked for: it bounds the memory of a read.
+const mostWaiting = 8
+
+// division is one window's read on its way into a load. Workers fetch pages, of which each belongs to a segment; one
+// goroutine stages them. There is a worker more than requests are allowed at a time, so that while a page is
+// decoded another one is under way.
+type division struct {
+	*run
+	load    *streamLoad
+	plan    Plan
+	pages   Pages
+	already int64 // rows that an interrupted load has stored
+
+	mu       sync.Mutex
+	segments *segments
+	waiting  []Page // read, not yet taken to be staged
+	count    counting
+	full     int           // full pages read
+	changed  chan struct{} // closed and replaced when a waiter may have something to do
+}
+
+// counting says whether the server is to be asked how many rows there are.
+type counting uint8
+
+const (
+	countLater counting = iota // when the read turns out to be large
+	countNow
+	counted // or somebody is at it
+)
+
+// divide reads the plan's window and stages it. If announce is set, or once the read turns out to be large, it asks how
+// many rows there are. It returns the server's answer, 0 if it was not asked at the beginning.
+func (s *run) divide(ctx context.Context, l *streamLoad, plan Plan, announce bool) (announced int64, err error) {
+	workers := max(1, cmp.Or(s.Threads, 2)) + 1
+	d := &division{run: s, load: l, plan: plan, pages: s.Source.Pages(l.spec.Table), already: l.distinct,
+		segments: newSegments(workers, plan.Left), changed: make(chan struct{})}
+	if announce && !d.segments.done() {
+		d.count = countNow
+	}
+	l.divided = plan.resumed
+	p := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError()
+	for range workers {
+		p.Go(d.work)
+	}
+	p.Go(d.stage)
+	err = p.Wait()
+	release(d.waiting) // only after an error there are any
+	if announce {
+		announced = max(0, d.segments.total) + d.already
+	}
+	return announced, err
+}
+
+// work is one worker: it fetches pages until nothing is left.
+func (d *division) work(ctx context.Context) error {
+	for {
+		a, count, done, err := d.next(ctx)
+		switch {
+		case err != nil || done:
+			return err
+		case count:
+			err = d.ask(ctx)
+		default:
+			err = d.fetch(ctx, a)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// next waits for something to do: a page to fetch, or the count.
+func (d *division) next(ctx context.Context) (a ask, count, done bool, err error) {
+	for {
+		if err := context.Cause(ctx); err != nil {
+			return a, false, false, err
+		}
+		d.mu.Lock()
+		changed := d.changed
+		switch {
+		case d.segments.done():
+			d.mu.Unlock()
+			return a, false, true, nil
+		case len(d.waiting) < mostWaiting:
+			if a, ok := d.segments.goOn(); ok {
+				d.mu.Unlock()
+				return a, false, false, nil
+			}
+			if d.count == countNow {
+				d.count = counted
+				d.mu.Unlock()
+				return a, true, false, nil
+			}
+			if a, ok := d.segments.steal(); ok {
+				d.load.divided = true
+				d.mu.Unlock()
+				return a, false, false, nil
+			}
+		}
+		d.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// tell wakes everybody who waits for a change. d.mu is held.
+func (d *division) tell() {
+	close(d.changed)
+	d.changed = make(chan struct{})
+}
+
+// ask has the server count the window.
+func (d *division) ask(ctx context.Context) error {
+	table := d.load.spec.Table
+	n, err := d.Source.Count(ctx, Slice{Table: table, Window: d.plan.Window})
+	if err != nil {
+		return err
+	}
+	if d.Trace != nil && d.Trace.StreamTotal != nil {
+		d.Trace.StreamTotal(table.Entity.Name, n)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.segments.expect(n - d.already)
+	d.tell()
+	return nil
+}
+
+// fetch asks for a page and takes it in.
+func (d *division) fetch(ctx context.Context, a ask) error {
+	page, err := d.pages.Next(ctx, Slice{Table: d.load.spec.Table, Window: d.plan.Window, After: a.After, Until: a.Until})
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	until := d.segments.land(a, landing{page.Rows(), page.First, page.Last, page.End})
+	if until != nil && page.Rows() > 0 {
+		page = page.upTo(*until)
+	}
+	d.segments.keep(a, page.Rows())
+	if page.Rows() > 0 {
+		d.waiting = append(d.waiting, page)
+	}
+	if !page.End {
+		if d.full++; d.full == fullPagesAlone && d.count == countLater {
+			d.count = countNow
+		}
+	}
+	d.tell()
+	return nil
+}
