@@ -246,6 +246,9 @@ func (l *memoryLoad) Commit(ctx context.Context, c pipeline.Commit) (pipeline.Lo
 	}
 	t := l.s.table(entity)
 	l.store(t, c.Checkpoint)
+	if l.spec.Fresh {
+		l.res.Rejected = int64(len(t.rejects)) // those of earlier flushes included
+	}
 	l.bury(t, c, &l.res)
 	l.s.closeLoad(l.id)
 	l.s.log("_atsync.loads", map[string]string{"load_id": number(l.id), "entity": entity, "table_name": t.name, "status": "ok",

@@ -22,6 +22,9 @@ type MemorySource struct {
 	Clock func() time.Time
 	// PageSize is how many rows a batch holds; 0: 500.
 	PageSize int
+	// Latency is how long a page or a count takes; Threads, if not 0, is how many of them are served at a time.
+	Latency time.Duration
+	Threads int
 	// OnPage, if set, is called before a page is served; its error fails the read.
 	OnPage func(entity string, page int) error
 	// OnCount, if set, may change what Count answers.
@@ -32,6 +35,7 @@ type MemorySource struct {
 
 	hooks    sync.Mutex // held while a page is served or a slice counted
 	mu       sync.Mutex
+	running  chan struct{} // holds a token for each page or count under way
 	rows     map[string]map[int64]map[string]any
 	requests map[string]int64
 }
@@ -144,11 +148,11 @@ type memoryPages struct {
 
 // Next implements pipeline.Pages.
 func (p *memoryPages) Next(ctx context.Context, sl pipeline.Slice) (pipeline.Page, error) {
-	p.s.hooks.Lock()
-	defer p.s.hooks.Unlock()
-	if err := ctx.Err(); err != nil {
+	if err := p.s.wait(ctx); err != nil {
 		return pipeline.Page{}, err
 	}
+	p.s.hooks.Lock()
+	defer p.s.hooks.Unlock()
 	p.asked++
 	if p.s.OnPage != nil {
 		if err := p.s.OnPage(p.entity, p.asked); err != nil {
@@ -171,7 +175,10 @@ func (p *memoryPages) Next(ctx context.Context, sl pipeline.Slice) (pipeline.Pag
 }
 
 // Count implements pipeline.Source.
-func (s *MemorySource) Count(_ context.Context, sl pipeline.Slice) (int64, error) {
+func (s *MemorySource) Count(ctx context.Context, sl pipeline.Slice) (int64, error) {
+	if err := s.wait(ctx); err != nil {
+		return 0, err
+	}
 	s.hooks.Lock()
 	defer s.hooks.Unlock()
 	entity := sl.Table.Entity.Name
@@ -199,6 +206,29 @@ func (s *MemorySource) Requests() map[string]int64 {
 
 // Close implements pipeline.Source.
 func (s *MemorySource) Close() error { return nil }
+
+// wait takes one of the threads for as long as an answer takes.
+func (s *MemorySource) wait(ctx context.Context) error {
+	if s.Threads > 0 {
+		s.mu.Lock()
+		if s.running == nil {
+			s.running = make(chan struct{}, s.Threads)
+		}
+		s.mu.Unlock()
+		select {
+		case s.running <- struct{}{}:
+			defer func() { <-s.running }()
+		case <-ctx.Done():
+		}
+	}
+	if s.Latency > 0 {
+		select {
+		case <-time.After(s.Latency):
+		case <-ctx.Done():
+		}
+	}
+	return ctx.Err()
+}
 
 func (s *MemorySource) request(entity string) {
 	s.mu.Lock()
