@@ -28,6 +28,7 @@ type division struct {
 	segments *segments
 	waiting  []Page // read, not yet taken to be staged
 	count    counting
+	asking   bool          // the read is not done before it is counted
 	full     int           // full pages read
 	changed  chan struct{} // closed and replaced when a waiter may have something to do
 }
@@ -47,8 +48,8 @@ func (s *run) divide(ctx context.Context, l *streamLoad, plan Plan, announce boo
 	workers := max(1, cmp.Or(s.Threads, 2)) + 1
 	d := &division{run: s, load: l, plan: plan, pages: s.Source.Pages(l.spec.Table), already: l.distinct,
 		segments: newSegments(workers, plan.Left), changed: make(chan struct{})}
-	if announce && !d.segments.done() {
-		d.count = countNow
+	if announce {
+		d.count, d.asking = countNow, true
 	}
 	l.divided = plan.resumed
 	p := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError()
@@ -90,27 +91,24 @@ func (d *division) next(ctx context.Context) (a ask, count, done bool, err error
 		}
 		d.mu.Lock()
 		changed := d.changed
+		ready := false
+		if len(d.waiting) < mostWaiting {
+			a, ready = d.segments.goOn()
+		}
+		done = d.segments.done()
 		switch {
-		case d.segments.done():
-			d.mu.Unlock()
-			return a, false, true, nil
-		case len(d.waiting) < mostWaiting:
-			if a, ok := d.segments.goOn(); ok {
-				d.mu.Unlock()
-				return a, false, false, nil
-			}
-			if d.count == countNow {
-				d.count = counted
-				d.mu.Unlock()
-				return a, true, false, nil
-			}
-			if a, ok := d.segments.steal(); ok {
+		case ready:
+		case d.count == countNow && (!done || d.asking):
+			d.count, count, done = counted, true, false
+		case !done && len(d.waiting) < mostWaiting:
+			if a, ready = d.segments.steal(); ready {
 				d.load.divided = true
-				d.mu.Unlock()
-				return a, false, false, nil
 			}
 		}
 		d.mu.Unlock()
+		if ready || count || done {
+			return a, count, done, nil
+		}
 		select {
 		case <-changed:
 		case <-ctx.Done():

@@ -16,10 +16,11 @@ import (
 // Waiting pages are staged together, up to this many rows.
 const batchRows = 4000
 
-// A first load is flushed as often as flushing takes a tenth of the time.
+// A first load is flushed while its pages are waited for, as often as flushing takes a tenth of the time.
 const (
 	flushPause = 9                     // times as long as the last flush took
 	firstFlush = 20 * time.Millisecond // what the first one is taken to take
+	flushDelay = 5 * time.Second       // for how long one waits while there are pages to be staged: large flushes cost less a row
 )
 
 // stage stages what the workers have read until the read is complete. Rows of a first load are made durable together
@@ -51,7 +52,7 @@ func (d *division) stage(ctx context.Context) error {
 		if done {
 			return nil
 		}
-		if now := time.Now(); staged && !now.Before(due) {
+		if now := time.Now(); staged && (now.After(due.Add(flushDelay)) || !now.Before(due) && !d.busy()) {
 			if err := d.load.load.Flush(ctx, d.plan.checkpoint(left)); err != nil {
 				return err
 			}
@@ -59,6 +60,13 @@ func (d *division) stage(ctx context.Context) error {
 			due = time.Now().Add(flushPause * time.Since(now))
 		}
 	}
+}
+
+// busy reports whether pages are waiting to be staged.
+func (d *division) busy() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.waiting) > 0
 }
 
 // take waits for pages, for the end of the read, or to be woken, and returns all pages that are waiting with the ranges

@@ -327,9 +327,11 @@ func (l *memoryLoad) evolve(t *memoryTable) bool {
 			change("type", c.Name, old.SQL(), c.Type.SQL())
 		}
 	}
-	for _, c := range t.columns {
-		for _, row := range t.rows {
-			rescale(row.cells, c)
+	if changed {
+		for _, c := range t.columns {
+			for _, row := range t.rows {
+				rescale(row.cells, c)
+			}
 		}
 	}
 	return changed
