@@ -56,8 +56,12 @@ func (d *division) stage(ctx context.Context) error {
 			if err := d.load.load.Flush(ctx, d.plan.checkpoint(left)); err != nil {
 				return err
 			}
+			took := time.Since(now)
+			if !d.load.flushed {
+				took = firstFlush // it created the table, which any load has to
+			}
 			d.load.flushed, staged = true, false
-			due = time.Now().Add(flushPause * time.Since(now))
+			due = time.Now().Add(flushPause * took)
 		}
 	}
 }
