@@ -223,31 +223,40 @@ func (c *Client) Count(ctx context.Context, slice pipeline.Slice) (int64, error)
 	return n, err
 }
 
-// Describe asks for an entity's live fields, and for its UDFs where it can have any.
+// Describe asks for an entity's live fields, and at the same time for its UDFs where it can have any.
 func (c *Client) Describe(ctx context.Context, entity *schemas.Entity) (*schemas.Metadata, error) {
 	if err := c.ready(ctx); err != nil {
 		return nil, err
 	}
-	var m *schemas.Metadata
-	fields, err := c.information(ctx, entity, opFields, "fields", func(body []byte) (err error) {
-		m, err = schemas.ParseMetadata(body, nil)
-		return err
-	})
-	if err != nil || !entity.HasUDF {
-		return m, err
-	}
-	_, err = c.information(ctx, entity, opUDFs, "userDefinedFields", func(body []byte) error {
-		both, err := schemas.ParseMetadata(fields, body)
-		if err == nil {
-			m = both
+	var udfs []byte
+	var udfErr error
+	asked := make(chan struct{})
+	go func() {
+		defer close(asked)
+		if entity.HasUDF {
+			udfs, udfErr = c.information(ctx, entity, opUDFs, "userDefinedFields", func(body []byte) error {
+				_, err := schemas.ParseMetadata([]byte(`{"fields":[{"name":"id","dataType":"integer"}]}`), body)
+				return err
+			})
 		}
+	}()
+	fields, err := c.information(ctx, entity, opFields, "fields", func(body []byte) error {
+		_, err := schemas.ParseMetadata(body, nil)
 		return err
 	})
-	if status, ok := errors.AsType[*statusError](err); ok && status.status == http.StatusNotFound {
-		return m, nil // some entities lack the route (api.md §6)
-	}
+	<-asked
 	if err != nil {
 		return nil, err
+	}
+	if status, ok := errors.AsType[*statusError](udfErr); ok && status.status == http.StatusNotFound {
+		udfErr = nil // some entities lack the route (api.md §6)
+	}
+	if udfErr != nil {
+		return nil, udfErr
+	}
+	m, err := schemas.ParseMetadata(fields, udfs)
+	if err != nil {
+		return nil, c.fail(&request{entity: entity.Name, op: opFields}, &failure{class: pipeline.ClassSource, err: err})
 	}
 	return m, nil
 }
