@@ -8,6 +8,30 @@ import (
 	"github.com/atsync/atsync/pipeline"
 )
 
+// DuckDB folds its log into the file when it is this long. That writes the last row group again, which a load that flushes
+// page by page would pay for every second, so its log may grow longer.
+const (
+	logSize        = "16MB"
+	logSizeFlushed = "256MB"
+)
+
+// letLogGrow sets how long the log may get while n loads are flushed.
+func (w *Warehouse) letLogGrow(ctx context.Context, n int) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before := w.flushing
+	w.flushing += n
+	size := logSize
+	if w.flushing > 0 {
+		size = logSizeFlushed
+	}
+	if (before > 0) == (w.flushing > 0) {
+		return nil
+	}
+	_, err := w.db.ExecContext(ctx, `SET GLOBAL checkpoint_threshold = `+literal(size))
+	return err
+}
+
 // Flush stores what was staged of a first load, and how far it has come, and starts the load's next transaction with
 // the next batch.
 func (l *load) Flush(ctx context.Context, cp pipeline.Checkpoint) error {
@@ -26,6 +50,12 @@ func (l *load) flush(ctx context.Context, cp pipeline.Checkpoint) error {
 	}
 	if err := l.open(); err != nil {
 		return err
+	}
+	if !l.grown {
+		l.grown = true
+		if err := l.w.letLogGrow(ctx, 1); err != nil {
+			return err
+		}
 	}
 	if err := l.w.lock(ctx); err != nil {
 		return err

@@ -101,6 +101,31 @@ func TestPublishLeavesOutWhatIsUnfinished(t *testing.T) {
 	}
 }
 
+// TestLogGrowsWhileFlushing: as long as some load flushes.
+func TestLogGrowsWhileFlushing(t *testing.T) {
+	w := open(t, filepath.Join(t.TempDir(), "acme.duckdb"))
+	defer w.Close()
+	check := func(when, want string) {
+		t.Helper()
+		got := dump(t, duckdb.Database(w), `(SELECT value FROM duckdb_settings() WHERE name = 'checkpoint_threshold')`)[0]["value"]
+		if got != want {
+			t.Errorf("%s: %s, want %s", when, got, want)
+		}
+	}
+	const short, long = "15.2 MiB", "244.1 MiB"
+	a := flushed(t, w, testTable(), 10)
+	b := flushed(t, w, gadgets(), 10)
+	check("two loads", long)
+	if _, err := a.Commit(t.Context(), pipeline.Commit{}); err != nil {
+		t.Fatal(err)
+	}
+	check("one load", long)
+	if err := b.Abort(); err != nil {
+		t.Fatal(err)
+	}
+	check("none", short)
+}
+
 // TestUpgrade opens a warehouse as format 1 left it.
 func TestUpgrade(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "acme.duckdb")

@@ -49,6 +49,7 @@ type load struct {
 	loadID  int64 // 0 until given out
 	base    int64 // rows that were in the table before (fresh)
 	flushed bool  // some of the load is stored (fresh)
+	grown   bool  // the log may grow for its flushes
 	evolved bool  // a flush has changed what analysts see of the table's shape
 	insert  *insert
 	schema  *arrow.Schema // of the running insert
@@ -248,6 +249,10 @@ func (l *load) release() {
 	if l.conn != nil {
 		discard(l.conn)
 		l.conn = nil
+	}
+	if l.grown {
+		l.grown = false
+		_ = l.w.letLogGrow(context.Background(), -1) // at worst the log gets longer than it need be
 	}
 	l.w.mu.Lock()
 	defer l.w.mu.Unlock()
