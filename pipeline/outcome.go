@@ -43,10 +43,10 @@ func (s *run) finish(ctx context.Context, runErr error) {
 func (s *run) outcome(runErr error) error {
 	switch {
 	case runErr != nil && errors.Is(runErr, context.Canceled):
-		return &Error{Class: ClassCanceled, Tenant: s.Tenant, Op: "sync", Err: errors.New("interrupted"),
+		return &Error{Class: ClassCanceled, Tenant: s.Tenant, Op: s.rec.Command, Err: errors.New("interrupted"),
 			Remedy: "what was committed is kept; the next run goes on from there"}
 	case runErr != nil:
-		return s.locate(runErr, "", "sync")
+		return s.locate(runErr, "", s.rec.Command)
 	}
 	var failed, rejected []string
 	classes := map[Class]int{}
@@ -82,7 +82,7 @@ func (s *run) outcome(runErr error) error {
 	if first != nil {
 		remedy = "first cause: " + first.Error()
 	}
-	return &Error{Class: ClassPartial, Tenant: s.Tenant, Op: "sync", Err: errors.New(strings.Join(parts, "; ")), Remedy: remedy}
+	return &Error{Class: ClassPartial, Tenant: s.Tenant, Op: s.rec.Command, Err: errors.New(strings.Join(parts, "; ")), Remedy: remedy}
 }
 
 func (s *run) anyStatus(want Status) bool {

@@ -72,8 +72,10 @@ func planStream(in planInput) Plan {
 		return Plan{Mode: mode, Class: reads.Class, Next: next}
 	}
 	switch {
-	case cp.CompleteThrough.IsZero():
+	case cp.CompleteThrough.IsZero() && in.state.MaxID == nil:
 		return whole(ModeFirst)
+	case cp.CompleteThrough.IsZero():
+		return whole(ModeFull) // a person has reset it: what is stored is compared
 	case in.full:
 		return whole(ModeFull)
 	case cp.CompleteThrough.After(in.serverTime.Add(in.overlap)):

@@ -20,7 +20,7 @@ const (
 type Run struct {
 	ID         int64          `json:"run_id"`
 	Tenant     string         `json:"tenant"`
-	Command    string         `json:"command"` // sync, backfill, verify …
+	Command    string         `json:"command"` // sync, fetch, backfill, verify …
 	StartedAt  time.Time      `json:"started_at"`
 	EndedAt    time.Time      `json:"ended_at,omitzero"`
 	Status     Status         `json:"status"`
@@ -34,7 +34,7 @@ type Run struct {
 type StreamReport struct {
 	Entity          string    `json:"entity"`
 	Table           string    `json:"table"`
-	Mode            string    `json:"mode"` // first, incremental, full, parent
+	Mode            string    `json:"mode"` // first, incremental, full, parent, fetch
 	Class           string    `json:"class"`
 	Status          Status    `json:"status"`
 	LoadID          int64     `json:"load_id,omitempty"`

@@ -46,13 +46,14 @@ type SyncRequest struct {
 	AllowDeletes bool // let a whole read tombstone more rows than the guard allows
 }
 
-// run is the state of one Sync call.
+// run is the state of one command's work.
 type run struct {
 	*Runner
 	req    SyncRequest
 	rec    Run
 	login  Login
 	cancel context.CancelCauseFunc
+	work   func(ctx context.Context, e *schemas.Entity, report *StreamReport) error // on one entity
 
 	mu      sync.Mutex
 	reports map[string]StreamReport
@@ -63,8 +64,20 @@ type run struct {
 // if anything changed. The returned Run is complete even when the error is not nil; the error's class
 // tells the outcome (nil: ok).
 func (r *Runner) Sync(ctx context.Context, req SyncRequest) (Run, error) {
+	s := r.newRun("sync", req)
+	s.work = s.sync
+	return s.do(ctx)
+}
+
+func (r *Runner) newRun(command string, req SyncRequest) *run {
 	s := &run{Runner: r, req: req, reports: map[string]StreamReport{}, errs: map[string]error{}}
-	s.rec = Run{Tenant: r.Tenant, Command: "sync", StartedAt: r.now(), Status: StatusRunning}
+	s.rec = Run{Tenant: r.Tenant, Command: command, StartedAt: r.now(), Status: StatusRunning}
+	return s
+}
+
+// do runs the work on every entity, records the run and publishes.
+func (s *run) do(ctx context.Context) (Run, error) {
+	r := s.Runner
 	id, err := r.Sink.BeginRun(ctx, s.rec)
 	if err != nil {
 		err = r.locate(err, "", "begin run")
@@ -139,10 +152,10 @@ func (s *run) stream(ctx context.Context, e *schemas.Entity) {
 	started, before := s.now(), s.Source.Requests()[e.Name]
 	report := StreamReport{Entity: e.Name, Table: schemas.TableName(e.Name), Class: string(e.Class)}
 	var err error
-	if crash := panics.Try(func() { err = s.sync(ctx, e, &report) }); crash != nil {
-		err = &Error{Class: ClassInternal, Op: "sync", Err: crash.AsError(), Remedy: "please report this with the log"}
+	if crash := panics.Try(func() { err = s.work(ctx, e, &report) }); crash != nil {
+		err = &Error{Class: ClassInternal, Op: s.rec.Command, Err: crash.AsError(), Remedy: "please report this with the log"}
 	}
-	err = s.locate(err, e.Name, "sync")
+	err = s.locate(err, e.Name, s.rec.Command)
 	report.Requests = s.Source.Requests()[e.Name] - before
 	report.Seconds = s.now().Sub(started).Seconds()
 	switch class := ClassOf(err); {

@@ -36,6 +36,11 @@ type Sink interface {
 	Hold(ctx context.Context) (*Hold, error)
 	SetHold(ctx context.Context, hold *Hold) error
 
+	// SetCheckpoint replaces an entity's checkpoint by hand, or with nil forgets it, so that the next run reads the
+	// entity whole. In the same step it notes who did it, and what stood there, in the log of such changes. An
+	// entity without a checkpoint is an error.
+	SetCheckpoint(ctx context.Context, entity string, cp *Checkpoint, note StateNote) error
+
 	Close() error
 }
 
@@ -109,7 +114,7 @@ type Load interface {
 type Commit struct {
 	Checkpoint  Checkpoint
 	Tombstones  []int64 // ids to mark deleted
-	Reason      string  // of the tombstones: full, parent, log, verify
+	Reason      string  // of the tombstones: full, parent, log, verify, fetch
 	SourceCount *int64  // rows in the window as counted by the server, if asked
 	Requests    int64   // that the read cost
 }
@@ -132,4 +137,11 @@ type Hold struct {
 	Since       time.Time `json:"since"`
 	Reason      string    `json:"reason"`      // for people, with the remedy
 	Fingerprint string    `json:"fingerprint"` // of the credentials that were refused; not reversible
+}
+
+// StateNote says who changed a checkpoint by hand, and why.
+type StateNote struct {
+	Command string // "state set", "state reset"
+	By      string // user@host
+	Note    string // in the person's words; may be empty
 }

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -29,16 +30,12 @@ func (s *run) sync(ctx context.Context, e *schemas.Entity, report *StreamReport)
 		full:       s.req.Full,
 	}
 	if e.Class == schemas.ClassParent {
-		parent, err := s.Sink.Stream(ctx, e.Parent)
+		parent, err := readParent(ctx, s.Sink, e, state.Checkpoint)
 		if err != nil {
 			return err
 		}
-		in.parentThrough = parent.Checkpoint.CompleteThrough
+		in.parents, in.parentLoad, in.parentThrough = parent.changed, parent.load, parent.through
 		in.parentRead = slices.ContainsFunc(s.req.Entities, func(p *schemas.Entity) bool { return p.Name == e.Parent })
-		in.parents, in.parentLoad, err = s.Sink.Changed(ctx, schemas.TableName(e.Parent), state.Checkpoint.ParentLoad)
-		if err != nil {
-			return err
-		}
 	}
 	plan := planStream(in)
 	report.Mode, report.Class = string(plan.Mode), string(plan.Class)
@@ -58,11 +55,7 @@ func (s *run) sync(ctx context.Context, e *schemas.Entity, report *StreamReport)
 
 // metadata returns the entity's live metadata, asking for it at most once a day.
 func (s *run) metadata(ctx context.Context, e *schemas.Entity, state StreamState) (*schemas.Metadata, error) {
-	age := s.MetadataAge
-	if age == 0 {
-		age = metadataAge
-	}
-	if state.Metadata != nil && s.now().Sub(state.MetadataAt) < age && !s.req.Full {
+	if !s.stale(state, s.req) {
 		return state.Metadata, nil
 	}
 	meta, err := s.Source.Describe(ctx, e)
@@ -71,6 +64,12 @@ func (s *run) metadata(ctx context.Context, e *schemas.Entity, state StreamState
 	}
 	_, err = s.Sink.SaveMetadata(ctx, e.Name, meta, s.now())
 	return meta, err
+}
+
+// stale reports whether a run asks for an entity's metadata again.
+func (r *Runner) stale(state StreamState, req SyncRequest) bool {
+	age := cmp.Or(r.MetadataAge, metadataAge)
+	return req.Full || state.Metadata == nil || r.now().Sub(state.MetadataAt) >= age
 }
 
 // readWindow reads one window whole and commits it.

@@ -40,6 +40,7 @@ type MemorySink struct {
 type memoryTable struct {
 	entity, name string
 	checkpoint   pipeline.Checkpoint
+	checked      bool             // there is a checkpoint
 	columns      []schemas.Column // nil: never loaded
 	rows         map[int64]*memoryRow
 	metadata     *schemas.Metadata

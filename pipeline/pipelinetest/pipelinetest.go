@@ -23,7 +23,7 @@ type Harness struct {
 	// Rows returns a table's rows, tombstones included, ordered by the columns named in by. NULLs are left
 	// out of the maps. Texts: BIGINT 42, DECIMAL 1.5000 with all places of the type, BOOLEAN true, TIMESTAMPTZ
 	// 2024-01-31T09:30:00.000001Z. Beside the entities' tables the suite asks for picklists, _atsync.rejects,
-	// _atsync.runs, _atsync.loads, _atsync.tombstone_log and _atsync.schema_changes.
+	// _atsync.runs, _atsync.loads, _atsync.tombstone_log, _atsync.schema_changes and _atsync.state_log.
 	Rows func(t *testing.T, table string, by ...string) []map[string]string
 
 	// Reopen ends the sink as a killed process would, as near as can be, and opens what is left of it. It also

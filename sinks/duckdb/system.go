@@ -11,7 +11,7 @@ import (
 )
 
 // formatVersion is the version of the system tables. A warehouse with a newer one is refused.
-const formatVersion = 1
+const formatVersion = 2
 
 // A systemTable is one of _atsync's tables: what analysts and `atsync status` read.
 type systemTable struct{ name, comment, columns string }
@@ -42,6 +42,8 @@ func systemTables() []systemTable {
 			`entity VARCHAR, table_name VARCHAR, id BIGINT, event VARCHAR, reason VARCHAR, load_id BIGINT, noted_at TIMESTAMPTZ`},
 		{"_atsync.holds", "A tenant whose login was refused: no request is sent until the credentials change.",
 			`tenant VARCHAR, since TIMESTAMPTZ, reason VARCHAR, fingerprint VARCHAR`},
+		{"_atsync.state_log", "Checkpoints changed by hand (atsync state): who, when, from what to what; a reset has no new one.",
+			`changed_at TIMESTAMPTZ, entity VARCHAR, command VARCHAR, old JSON, new JSON, changed_by VARCHAR, note VARCHAR`},
 		{"_atsync.metadata", "The tenant's entityInformation as last read, one row for each entity.",
 			`entity VARCHAR, metadata JSON, read_at TIMESTAMPTZ, changed_at TIMESTAMPTZ`},
 		{"main.picklists", "The choices of every picklist field, over time: one that vanishes stays, inactive.",
@@ -79,7 +81,7 @@ func (w *Warehouse) createSystem(ctx context.Context) error {
 		}
 		ddl = append(ddl, freshnessView,
 			`COMMENT ON VIEW _atsync.freshness IS 'Up to when each table is complete, and how long ago that is.'`,
-			`DELETE FROM _atsync.info`)
+			`DELETE FROM _atsync.info WHERE key IN ('format', 'tenant')`)
 		for _, q := range ddl {
 			if err := s.exec(q); err != nil {
 				return err
