@@ -75,6 +75,21 @@ func selected(cfg *config.Config, names []string) ([]config.TenantConfig, error)
 	return out, nil
 }
 
+// narrow puts what --entity names, if anything, in place of the tenants' own entities.
+func narrow(tenants []config.TenantConfig, patterns []string) error {
+	if len(patterns) == 0 {
+		return nil
+	}
+	entities, err := schemas.Select(patterns)
+	if err != nil {
+		return &pipeline.Error{Class: pipeline.ClassConfig, Op: "--entity", Err: err, Remedy: "atsync entities lists what there is"}
+	}
+	for i := range tenants {
+		tenants[i].Entities = entities
+	}
+	return nil
+}
+
 // syncReport is the --json output of sync.
 type syncReport struct {
 	Runs []pipeline.Run `json:"runs"`
@@ -89,14 +104,12 @@ func (e *env) sync(ctx context.Context, opts syncOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := narrow(tenants, opts.entities); err != nil {
+		return err
+	}
 	total := 0
-	for i := range tenants {
-		if len(opts.entities) > 0 {
-			if tenants[i].Entities, err = schemas.Select(opts.entities); err != nil {
-				return &pipeline.Error{Class: pipeline.ClassConfig, Op: "--entity", Err: err, Remedy: "atsync entities lists what there is"}
-			}
-		}
-		total += len(tenants[i].Entities)
+	for _, t := range tenants {
+		total += len(t.Entities)
 	}
 	feed := e.newFeed(cfg, total, len(tenants))
 	w := e.newWiring(cfg, feed.log)

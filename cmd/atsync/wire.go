@@ -7,12 +7,14 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/atsync/atsync/cmd/atsync/internal/config"
 	"github.com/atsync/atsync/cmd/atsync/internal/secret"
 	"github.com/atsync/atsync/pipeline"
+	"github.com/atsync/atsync/schemas"
 	"github.com/atsync/atsync/sinks/duckdb"
 	"github.com/atsync/atsync/sources/autotask"
 )
@@ -22,6 +24,7 @@ import (
 type (
 	hint      = autotask.Hint    // a credential that looks mixed up
 	freshness = duckdb.Freshness // how current a table is
+	state     = duckdb.State     // how far an entity has been read
 )
 
 // site is one tenant with its source, its private warehouse and its publication.
@@ -64,8 +67,16 @@ func (w wiring) open(ctx context.Context, cfg config.TenantConfig) (*site, error
 	return s, nil
 }
 
-// client makes the tenant's source; the warehouse keeps its hold.
-func (w wiring) client(ctx context.Context, cfg config.TenantConfig, creds autotask.Credentials, warehouse *duckdb.Warehouse) (*autotask.Client, error) {
+// keeper keeps what a source has to know of earlier processes: the warehouse, or a visitor of it.
+type keeper interface {
+	Hold(ctx context.Context) (*pipeline.Hold, error)
+	SetHold(ctx context.Context, hold *pipeline.Hold) error
+	Recall(ctx context.Context, key string) (string, error)
+	Remember(ctx context.Context, key, value string) error
+}
+
+// client makes the tenant's source; the keeper, mostly the warehouse, keeps its hold.
+func (w wiring) client(ctx context.Context, cfg config.TenantConfig, creds autotask.Credentials, warehouse keeper) (*autotask.Client, error) {
 	hold, err := warehouse.Hold(ctx)
 	if err != nil {
 		return nil, err
@@ -93,7 +104,7 @@ func (w wiring) client(ctx context.Context, cfg config.TenantConfig, creds autot
 }
 
 // recallZone returns the zone that an earlier process found in place of the configured one.
-func recallZone(ctx context.Context, warehouse *duckdb.Warehouse) (autotask.Move, error) {
+func recallZone(ctx context.Context, warehouse keeper) (autotask.Move, error) {
 	kept, err := warehouse.Recall(ctx, "zone")
 	from, to, _ := strings.Cut(kept, " ")
 	return autotask.Move{From: from, To: to}, err
@@ -113,6 +124,29 @@ func (w wiring) credentials(ctx context.Context, cfg config.TenantConfig) (autot
 		return autotask.Credentials{}, &pipeline.Error{Class: pipeline.ClassConfig, Tenant: cfg.Name, Err: errors.New(strings.Join(missing, "; "))}
 	}
 	return autotask.NewCredentials(values[0], values[1], values[2]), nil
+}
+
+// plan says what the tenant's next run would do. The warehouse is held only while what it knows is copied; offline,
+// nothing else is asked.
+func (w wiring) plan(ctx context.Context, cfg config.TenantConfig, req pipeline.PlanRequest, offline bool) (p pipeline.Preview, err error) {
+	stored, keeper, err := w.recall(ctx, cfg, req.Entities)
+	if err != nil {
+		return p, err
+	}
+	r := &pipeline.Runner{Tenant: cfg.Name, Overlap: cfg.Overlap}
+	if !offline {
+		creds, err := w.credentials(ctx, cfg)
+		if err != nil {
+			return p, err
+		}
+		source, err := w.client(ctx, cfg, creds, keeper)
+		if err != nil {
+			return p, err
+		}
+		defer func() { _ = source.Close() }() // only releases idle connections
+		r.Source = source
+	}
+	return r.Plan(ctx, stored, req)
 }
 
 // runner returns the pipeline that syncs the site.
@@ -157,11 +191,109 @@ type reader struct {
 // openReader opens the private warehouse, which is the newest, or its publication while a process works on
 // the warehouse.
 func openReader(ctx context.Context, t config.TenantConfig) (*reader, error) {
-	if db, err := duckdb.OpenReader(ctx, t.WorkPath); err == nil {
-		return &reader{db, t.WorkPath}, nil
+	if r, err := openFile(ctx, t.WorkPath, t.Name); err == nil {
+		return r, nil
 	}
-	db, err := duckdb.OpenReader(ctx, t.PublishPath)
-	return &reader{db, t.PublishPath}, located(err, t.Name)
+	return openFile(ctx, t.PublishPath, t.Name)
+}
+
+func openFile(ctx context.Context, path, tenant string) (*reader, error) {
+	db, err := duckdb.OpenReader(ctx, path)
+	return &reader{db, path}, located(err, tenant)
+}
+
+// visitor is a keeper for commands that leave the warehouse to others: it has read what is kept, and opens the
+// warehouse only for the moment in which something is to be kept.
+type visitor struct {
+	w    wiring
+	cfg  config.TenantConfig
+	hold *pipeline.Hold
+	zone string
+}
+
+func (v *visitor) Hold(context.Context) (*pipeline.Hold, error) { return v.hold, nil }
+func (v *visitor) Recall(_ context.Context, key string) (string, error) {
+	return map[string]string{"zone": v.zone}[key], nil
+}
+
+func (v *visitor) SetHold(ctx context.Context, hold *pipeline.Hold) error {
+	return v.w.visit(ctx, v.cfg, func(w *duckdb.Warehouse) error { return w.SetHold(ctx, hold) })
+}
+
+func (v *visitor) Remember(ctx context.Context, key, value string) error {
+	return v.w.visit(ctx, v.cfg, func(w *duckdb.Warehouse) error { return w.Remember(ctx, key, value) })
+}
+
+// visit opens the tenant's warehouse for a piece of work.
+func (w wiring) visit(ctx context.Context, cfg config.TenantConfig, work func(*duckdb.Warehouse) error) error {
+	warehouse, err := duckdb.Open(ctx, duckdb.Options{Path: cfg.WorkPath, Tenant: cfg.Name, From: cfg.PublishPath, Logger: w.log})
+	if err != nil {
+		return err
+	}
+	return errors.Join(work(warehouse), warehouse.Close())
+}
+
+// steer changes what is stored of a tenant's progress, and publishes the change where there is a publication: a
+// warehouse that is lost is made anew from that.
+func (w wiring) steer(ctx context.Context, cfg config.TenantConfig, work func(pipeline.Sink) error) error {
+	return w.visit(ctx, cfg, func(warehouse *duckdb.Warehouse) error {
+		if err := work(warehouse); err != nil {
+			return err
+		}
+		publisher := duckdb.NewPublisher(warehouse, cfg.PublishPath)
+		if _, ok := publisher.Published(); !ok {
+			return nil
+		}
+		_, err := publisher.Publish(ctx)
+		return err
+	})
+}
+
+// recall copies what is stored of some entities, and what a visitor has to know. A tenant that never synced has
+// nothing.
+func (w wiring) recall(ctx context.Context, cfg config.TenantConfig, entities []*schemas.Entity) (stored pipeline.Stored, v *visitor, err error) {
+	v = &visitor{w: w, cfg: cfg}
+	r, err := openReader(ctx, cfg)
+	if errors.Is(err, os.ErrNotExist) {
+		if _, missing := os.Stat(cfg.WorkPath); missing != nil {
+			return stored, v, nil
+		}
+		r, err = openFile(ctx, cfg.WorkPath, cfg.Name) // says who holds it during the first sync
+	}
+	if err != nil {
+		return stored, v, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	s, err := duckdb.NewSnapshot(ctx, r.db, cfg.Name, r.from)
+	if err != nil {
+		return stored, v, err
+	}
+	if v.hold, err = s.Hold(ctx); err != nil {
+		return stored, v, err
+	}
+	if v.zone, err = s.Recall(ctx, "zone"); err != nil {
+		return stored, v, err
+	}
+	stored, err = pipeline.ReadStored(ctx, s, entities)
+	return stored, v, err
+}
+
+// tenantTable returns an entity's table as the tenant has it; nil if it has none.
+func tenantTable(ctx context.Context, cfg config.TenantConfig, entity *schemas.Entity) (t *schemas.Table, err error) {
+	r, err := openReader(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	s, err := duckdb.NewSnapshot(ctx, r.db, cfg.Name, r.from)
+	if err != nil {
+		return nil, err
+	}
+	st, err := s.Stream(ctx, entity.Name)
+	if err != nil || st.Columns == nil {
+		return nil, err
+	}
+	return schemas.NewTable(entity, st.Metadata, st.Columns), nil
 }
 
 // located names the tenant in an error that does not.
@@ -183,6 +315,8 @@ func (r *reader) hold(ctx context.Context) (*pipeline.Hold, error) { return duck
 func (r *reader) freshness(ctx context.Context) ([]freshness, error) {
 	return duckdb.ReadFreshness(ctx, r.db)
 }
+
+func (r *reader) states(ctx context.Context) ([]state, error) { return duckdb.ReadStates(ctx, r.db) }
 
 func (r *reader) liveRows(ctx context.Context, table string) (int64, error) {
 	return duckdb.LiveRows(ctx, r.db, table)
