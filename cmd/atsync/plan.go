@@ -167,7 +167,7 @@ func (e *env) printPlan(p tenantPlan, another bool) error {
 // stamps.
 func planTable(p tenantPlan, width int) *console.Table {
 	narrow := width > 0 && width < wide
-	columns := []console.Column{{Title: "entity", Min: 20}, console.Left("mode"), console.Right("rows"), console.Right("to read"),
+	columns := []console.Column{{Title: "entity", Min: 20}, {Title: "mode", Min: 11}, console.Right("rows"), console.Right("to read"),
 		console.Right("now"), console.Right("later"), console.Right("daily")}
 	if !narrow {
 		columns = append(columns, console.Left("class"), console.Left("changes by"))
