@@ -176,7 +176,7 @@ func (p *preview) plan(ctx context.Context, e *schemas.Entity) (StreamPlan, erro
 	decided := planStream(in)
 	out := StreamPlan{
 		Entity: e.Name, Table: t.Name, Class: string(decided.Class), Mode: decided.Mode, Since: decided.Window.Since,
-		Stamps: slices.Concat([]string{}, decided.Window.Stamps), Parents: int64(len(decided.Parents)), table: t, live: state.LiveRows,
+		Stamps: append([]string{}, decided.Window.Stamps...), Parents: int64(len(decided.Parents)), table: t, live: state.LiveRows,
 	}
 	var err error
 	if out.Rows, out.Guessed, err = p.rows(ctx, e, state); err != nil {

@@ -100,19 +100,19 @@ func (f *forecast) judge(streams []pipeline.StreamPlan, once int64) {
 	allowed := int64(liveShare*float64(f.Threshold)) - f.Used
 	steady, next := f.BusiestHour <= allowed, f.Requests <= allowed
 	f.Fits = steady && next
-	room := fmt.Sprintf("%s of the %s requests an hour that live work may use", console.Count(max(allowed, 0)), console.Count(int64(liveShare*float64(f.Threshold))))
+	room := fmt.Sprintf("%s of the %s requests an hour for live work are free", console.Count(max(allowed, 0)), console.Count(int64(liveShare*float64(f.Threshold))))
 	switch {
 	case f.Fits:
-		f.Verdict = "fits: beside what is in use there is room for " + room
+		f.Verdict = "fits: " + room
 	case allowed <= 0:
 		f.Verdict = "does not fit now: other integrations leave no room in the 75 % of the threshold that live work may use"
 		f.Remedy = "wait until they are done, or find out which of them is so busy (Autotask: Admin > API usage); a sync waits by itself"
 	case steady:
 		hours := math.Ceil(float64(f.Requests) / float64(allowed))
-		f.Verdict = fmt.Sprintf("the next run does not fit into an hour: there is room for %s, so it takes about %.0f hours with pauses; later runs fit", room, hours)
+		f.Verdict = fmt.Sprintf("the next run does not fit into an hour: %s, so it takes about %.0f hours with pauses; later runs fit", room, hours)
 		f.Remedy = "let it run at night; or begin with fewer entities: " + dearest(streams, func(s pipeline.StreamPlan) int64 { return s.Requests })
 	default:
-		f.Verdict = "does not fit: the busiest hour needs " + console.Count(f.BusiestHour) + " requests where there is room for " + room
+		f.Verdict = "does not fit: the busiest hour needs " + console.Count(f.BusiestHour) + " requests, and " + room
 		heavy := dearest(streams, func(s pipeline.StreamPlan) int64 { return s.Later })
 		if n := (allowed - once) / f.Later; n > 0 {
 			f.Remedy = fmt.Sprintf("run at most %d times an hour (sync.schedule), or leave out the dearest entities: %s", n, heavy)

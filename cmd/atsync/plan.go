@@ -155,11 +155,27 @@ func (e *env) printPlan(p tenantPlan, another bool) error {
 			parts = append(parts, fmt.Sprintf("%d %s", modes[m], m))
 		}
 	}
-	fmt.Fprintf(&b, "%s: the next run reads %d entities (%s)\n", p.Tenant, len(p.Streams), strings.Join(parts, ", "))
+	noun := "entities"
+	if len(p.Streams) == 1 {
+		noun = "entity"
+	}
+	fmt.Fprintf(&b, "%s: the next run reads %d %s (%s)\n", p.Tenant, len(p.Streams), noun, strings.Join(parts, ", "))
 	if err := planTable(p, console.Width(e.stdout)).Write(&b); err != nil {
 		return err
 	}
 	b.WriteString(p.Forecast.words(p.Preview))
+	mark := "✓"
+	if !p.Forecast.Fits {
+		mark = "✗"
+	}
+	end := console.NewTable(console.Left(""), console.Left("")).Fit(console.Width(e.stdout))
+	end.Row(mark, p.Forecast.Verdict)
+	if p.Forecast.Remedy != "" {
+		end.Row("→", p.Forecast.Remedy)
+	}
+	if err := end.Write(&b); err != nil {
+		return err
+	}
 	return e.printf("%s", b.String())
 }
 
@@ -215,14 +231,6 @@ func (f forecast) words(p pipeline.Preview) string {
 		line("  in use now by all integrations together: %s, %.1f %%", console.Count(f.Used), 100*float64(f.Used)/float64(f.Threshold))
 	}
 	line("this plan: %s requests, nothing was written", console.Count(p.Spent))
-	mark := "✓"
-	if !f.Fits {
-		mark = "✗"
-	}
-	line("%s %s", mark, f.Verdict)
-	if f.Remedy != "" {
-		line("→ %s", f.Remedy)
-	}
 	return b.String()
 }
 

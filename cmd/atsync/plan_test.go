@@ -132,7 +132,7 @@ func TestPredict(t *testing.T) {
 		{"once a week: what comes daily comes with the run", p, pace{1.0 / 7, 1}, forecast{Requests: 301, Later: 60, Daily: 9, BusiestHour: 63, Fits: true}, "fits: ", ""},
 		{"never", p, pace{}, forecast{Requests: 301, Later: 60, Fits: true}, "fits: ", ""},
 		{"too often", p, pace{86400 / 20, 180}, forecast{Requests: 301, Later: 60, Daily: 259203, BusiestHour: 10803},
-			"the busiest hour needs 10,803 requests where there is room for 6,500 of the 7,500", "at most 108 times an hour (sync.schedule), or leave out the dearest entities: Products (58), Tickets (1)"},
+			"the busiest hour needs 10,803 requests, and 6,500 of the 7,500", "at most 108 times an hour (sync.schedule), or leave out the dearest entities: Products (58), Tickets (1)"},
 		{"one run too large", pipeline.Preview{Threshold: 100, Streams: streams[1:]}, pace{24, 1}, forecast{Requests: 61, Later: 59, Daily: 1417, BusiestHour: 60, Fits: true}, "fits", ""},
 		{"no run fits", pipeline.Preview{Threshold: 60, Streams: streams[1:]}, pace{24, 1}, forecast{Requests: 61, Later: 59, Daily: 1417, BusiestHour: 60},
 			"does not fit: ", "leave out the dearest entities: Products (58); or run less"},
