@@ -57,13 +57,14 @@ type run struct {
 	mu      sync.Mutex
 	reports map[string]StreamReport
 	errs    map[string]error
+	access  map[string]Access // as asked before rows were tombstoned
 }
 
 // Sync brings the warehouse up to date with the source for the entities of the request, then publishes it
 // if anything changed. The returned Run is complete even when the error is not nil; the error's class
 // tells the outcome (nil: ok).
 func (r *Runner) Sync(ctx context.Context, req SyncRequest) (Run, error) {
-	s := &run{Runner: r, req: req, reports: map[string]StreamReport{}, errs: map[string]error{}}
+	s := &run{Runner: r, req: req, reports: map[string]StreamReport{}, errs: map[string]error{}, access: map[string]Access{}}
 	s.rec = Run{Tenant: r.Tenant, Command: "sync", StartedAt: r.now(), Status: StatusRunning}
 	id, err := r.Sink.BeginRun(ctx, s.rec)
 	if err != nil {
@@ -218,8 +219,8 @@ func levels(entities []*schemas.Entity) [][]*schemas.Entity {
 	}
 	depth := func(e *schemas.Entity) int {
 		d := 0
-		for e.Class == schemas.ClassParent && selected[e.Parent] != nil && d < len(entities) {
-			e, d = selected[e.Parent], d+1
+		for selected[e.Follows()] != nil && d < len(entities) {
+			e, d = selected[e.Follows()], d+1
 		}
 		return d
 	}

@@ -249,7 +249,7 @@ func (l *memoryLoad) Commit(ctx context.Context, c pipeline.Commit) (pipeline.Lo
 	l.merge(t, &res)
 	l.bury(t, c, &res)
 	t.checkpoint = pipeline.Checkpoint{CompleteThrough: micros(c.Checkpoint.CompleteThrough), FullAt: micros(c.Checkpoint.FullAt),
-		RereadAt: micros(c.Checkpoint.RereadAt), ParentLoad: c.Checkpoint.ParentLoad}
+		RereadAt: micros(c.Checkpoint.RereadAt), ParentLoad: c.Checkpoint.ParentLoad, ParentID: c.Checkpoint.ParentID}
 	s.log("_atsync.loads", map[string]string{"load_id": number(res.LoadID), "entity": entity, "table_name": t.name, "status": "ok",
 		"class": string(l.spec.Class), "requests": number(c.Requests)})
 	return res, nil
