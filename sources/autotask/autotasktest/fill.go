@@ -2,6 +2,7 @@ package autotasktest
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +25,8 @@ func (d *Data) FillOthers(n int, seed uint64) {
 		if len(t.ids) > 0 {
 			continue
 		}
-		for i := range n {
+		ids := d.freshIDs(e, n)
+		for i := range ids {
 			cells := make([]cell, t.width())
 			for slot := range cells {
 				cells[slot] = null()
@@ -32,10 +34,23 @@ func (d *Data) FillOthers(n int, seed uint64) {
 					cells[slot] = d.filler(r, e, &t.shape.fields[slot], i, now)
 				}
 			}
-			cells[0] = cell{kind: kindInt, n: int64(i + 1)}
+			cells[0] = cell{kind: kindInt, n: ids[i]}
 			t.put(cells)
 		}
 	}
+}
+
+// freshIDs returns the ids of n new rows: from 1, or those of parents where a row is stored under its parent's.
+func (d *Data) freshIDs(e *schemas.Entity, n int) []int64 {
+	if e.ParentKey == "id" {
+		parents := d.table(e.Parent).ids
+		return slices.Clone(parents[:min(n, len(parents))])
+	}
+	ids := make([]int64, n)
+	for i := range ids {
+		ids[i] = int64(i + 1)
+	}
+	return ids
 }
 
 // filler makes a value. Parent keys and stamps are never null.
