@@ -244,7 +244,7 @@ func (c *Client) below(link string) (string, error) {
 	root := base.EscapedPath() + "/"
 	path := u.EscapedPath()
 	if u.Scheme != base.Scheme || !strings.EqualFold(u.Host, base.Host) || u.User != nil || u.Fragment != "" ||
-		len(path) <= len(root) || !strings.EqualFold(path[:len(root)], root) || strings.Contains(strings.ToLower(path), "..") {
+		len(path) <= len(root) || !strings.EqualFold(path[:len(root)], root) || strings.Contains(u.Path, "..") {
 		return "", fmt.Errorf("the answer names a next page on %q below %q, and credentials go to %s only", u.Host, u.Path, base)
 	}
 	path = path[len(root):]
