@@ -17,7 +17,7 @@ func (d *Data) FillOthers(n int, seed uint64) {
 	defer d.mu.Unlock()
 	r := rand.New(rand.NewPCG(seed, 0x9e3779b9))
 	now := d.clock().UTC()
-	for _, e := range schemas.Catalogue() {
+	for _, e := range parentsFirst(schemas.Catalogue()) {
 		if e.Class == schemas.ClassNone || !e.Queryable && e.Class != schemas.ClassChild {
 			continue
 		}
@@ -40,6 +40,19 @@ func (d *Data) FillOthers(n int, seed uint64) {
 	}
 }
 
+// parentsFirst sorts entities so that each comes after the one that its rows belong to.
+func parentsFirst(all []*schemas.Entity) []*schemas.Entity {
+	depth := func(e *schemas.Entity) (d int) {
+		for e.Follows() != "" {
+			e, _ = schemas.Lookup(e.Follows()) // the catalogue's tests see that it is there
+			d++
+		}
+		return d
+	}
+	slices.SortStableFunc(all, func(a, b *schemas.Entity) int { return depth(a) - depth(b) })
+	return all
+}
+
 // freshIDs returns the ids of n new rows: from 1, or those of parents where a row is stored under its parent's.
 func (d *Data) freshIDs(e *schemas.Entity, n int) []int64 {
 	if e.ParentKey == "id" {
@@ -59,7 +72,11 @@ func (d *Data) filler(r *rand.Rand, e *schemas.Entity, f *field, i int, now time
 	if !needed && r.IntN(4) == 0 {
 		return null()
 	}
-	if id, ok := d.someID(r, f.reference); ok && f.kind() == kindInt {
+	reference := f.reference
+	if f.name == e.ParentKey {
+		reference = e.Parent
+	}
+	if id, ok := d.someID(r, reference); ok && f.kind() == kindInt {
 		return cell{kind: kindInt, n: id}
 	}
 	if f.picklist && len(f.choices) > 0 {
