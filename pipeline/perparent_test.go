@@ -326,3 +326,27 @@ func TestEntityThatComesAndGoes(t *testing.T) {
 		}
 	}
 }
+
+// TestChildrenOfLinks: a link has no field that an edit could change, so its children follow what it hangs on.
+func TestChildrenOfLinks(t *testing.T) {
+	l := newLab(t)
+	for id := range int64(3) {
+		l.put("ServiceCalls", id, nil)
+		l.source.Put("ServiceCallTickets", 10+id, map[string]any{"serviceCallID": id, "ticketID": 5})
+		l.source.Put("ServiceCallTicketResources", 20+id, map[string]any{"serviceCallTicketID": 10 + id, "resourceID": 1})
+	}
+	names := []string{"ServiceCallTicketResources", "ServiceCallTickets", "ServiceCalls"}
+	l.must(t, names...)
+	l.now = l.now.Add(time.Hour)
+	l.put("ServiceCalls", 1, nil)
+	l.source.Put("ServiceCallTicketResources", 21, map[string]any{"serviceCallTicketID": 11, "resourceID": 9})
+	l.source.Put("ServiceCallTicketResources", 29, map[string]any{"serviceCallTicketID": 11, "resourceID": 8})
+	l.now = l.now.Add(time.Minute)
+	if s := one(t, l.must(t, names...), "ServiceCallTicketResources"); s.Updated != 1 || s.Inserted != 1 || s.Requests != 1 {
+		t.Errorf("%+v", s)
+	}
+	want := map[string]string{"20": "1", "21": "9", "22": "1", "29": "8"}
+	if got := l.live("ServiceCallTicketResources", "resource_id"); !maps.Equal(got, want) {
+		t.Errorf("%v", got)
+	}
+}

@@ -57,14 +57,15 @@ type run struct {
 	mu      sync.Mutex
 	reports map[string]StreamReport
 	errs    map[string]error
-	access  map[string]Access // as asked before rows were tombstoned
+	access  map[string]Access  // as asked before rows were tombstoned
+	reread  map[string][]int64 // ids that a read through parents has looked at, changed or not
 }
 
 // Sync brings the warehouse up to date with the source for the entities of the request, then publishes it
 // if anything changed. The returned Run is complete even when the error is not nil; the error's class
 // tells the outcome (nil: ok).
 func (r *Runner) Sync(ctx context.Context, req SyncRequest) (Run, error) {
-	s := &run{Runner: r, req: req, reports: map[string]StreamReport{}, errs: map[string]error{}, access: map[string]Access{}}
+	s := &run{Runner: r, req: req, reports: map[string]StreamReport{}, errs: map[string]error{}, access: map[string]Access{}, reread: map[string][]int64{}}
 	s.rec = Run{Tenant: r.Tenant, Command: "sync", StartedAt: r.now(), Status: StatusRunning}
 	id, err := r.Sink.BeginRun(ctx, s.rec)
 	if err != nil {

@@ -42,6 +42,12 @@ func (s *run) sync(ctx context.Context, e *schemas.Entity, report *StreamReport)
 		if err != nil {
 			return err
 		}
+		// A parent that is a link itself has nothing of its own to change: what was looked at counts, too.
+		s.mu.Lock()
+		in.parents = append(in.parents, s.reread[e.Parent]...)
+		s.mu.Unlock()
+		slices.Sort(in.parents)
+		in.parents = slices.Compact(in.parents)
 	}
 	plan := planStream(in)
 	report.Mode, report.Class = string(plan.Mode), string(plan.Class)
@@ -276,7 +282,14 @@ func (s *run) readParentGroup(ctx context.Context, t *schemas.Table, parents []i
 	defer l.load.Abort() //nolint:errcheck // after a commit it does nothing, before one the first error counts
 	c := Commit{Checkpoint: next, Reason: "parent"}
 	if len(parents) > 0 {
-		if err := s.Source.Read(ctx, Slice{Table: t, Window: w}, l.stage(ctx)); err != nil {
+		stage := l.stage(ctx)
+		err := s.Source.Read(ctx, Slice{Table: t, Window: w}, func(b Batch) error {
+			s.mu.Lock()
+			s.reread[t.Entity.Name] = append(s.reread[t.Entity.Name], batchIDs(b)...)
+			s.mu.Unlock()
+			return stage(b)
+		})
+		if err != nil {
 			return err
 		}
 		missing, err := l.load.Absent(ctx)

@@ -87,6 +87,7 @@ func TestTicketHistoryIsNotReadUnasked(t *testing.T) {
 // the next run to bring all of it.
 func everyClassFindsItsChanges(t *testing.T, r *rig) {
 	data := r.server.Data()
+	ed := &editor{T: t, data: data}
 	parents := map[string]bool{}
 	for _, e := range r.cfg.Entities {
 		parents[e.Follows()] = true
@@ -97,10 +98,10 @@ func everyClassFindsItsChanges(t *testing.T, r *rig) {
 		ids := data.IDs(e.Name)
 		switch e.Class {
 		case schemas.ClassModified, schemas.ClassActivity:
-			touch(t, data, e, ids[0])
+			ed.touch(e, ids[0])
 			data.Insert(e.Name, nil)
 		case schemas.ClassFull:
-			touch(t, data, e, ids[0])
+			ed.touch(e, ids[0])
 			data.Insert(e.Name, nil)
 			if !parents[e.Name] {
 				data.DeleteQuietly(e.Name, ids[len(ids)-1])
@@ -110,7 +111,7 @@ func everyClassFindsItsChanges(t *testing.T, r *rig) {
 			data.Insert(e.Name, nil)
 		}
 	}
-	deleted += children(t, data, r.cfg.Entities)
+	deleted += ed.children(r.cfg.Entities)
 	r.clock.Advance(5 * time.Minute)
 	if n := totals(r.mustSync()); n.Deleted != deleted {
 		t.Errorf("%d rows were tombstoned, want %d", n.Deleted, deleted)
@@ -121,7 +122,7 @@ func everyClassFindsItsChanges(t *testing.T, r *rig) {
 	for _, e := range r.cfg.Entities {
 		if e.Class == schemas.ClassAppend {
 			ids := data.IDs(e.Name)
-			touch(t, data, e, ids[len(ids)-1])
+			ed.touch(e, ids[len(ids)-1])
 		}
 	}
 	r.clock.Advance(25 * time.Hour)
@@ -129,32 +130,37 @@ func everyClassFindsItsChanges(t *testing.T, r *rig) {
 	r.equal()
 }
 
+// editor edits rows of a simulator, each time to another value.
+type editor struct {
+	*testing.T
+	data *autotasktest.Data
+	n    int
+}
+
 // touch edits a text or number of a row that is neither stamp nor reference.
-func touch(t *testing.T, data *autotasktest.Data, e *schemas.Entity, id int64) {
-	t.Helper()
+func (ed *editor) touch(e *schemas.Entity, id int64) {
+	ed.Helper()
+	ed.n++
 	for _, f := range e.Fields {
-		if f.Name == "id" || f.Name == e.ParentKey || f.Reference != "" || f.Picklist != nil && *f.Picklist {
+		if f.Name == "id" || f.Name == e.ParentKey || f.Reference != "" || f.Picklist != nil && *f.Picklist || f.MaxLength > 0 && f.MaxLength < 6 {
 			continue
 		}
 		var value any
 		switch f.Type {
 		case "string":
-			value = "touched"
+			value = fmt.Sprint("t", ed.n)
 		case "integer", "long":
-			value = 4711
+			value = 1000 + ed.n
 		case "decimal":
-			value = 4711.25
+			value = float64(ed.n) + 0.25
 		case "boolean":
-			row, _ := data.Row(e.Name, id)
+			row, _ := ed.data.Row(e.Name, id)
 			value = row.Raw(f.Name) != "true"
 		default:
 			continue
 		}
-		if f.MaxLength > 0 && f.MaxLength < 7 {
-			continue
-		}
-		if !data.Update(e.Name, id, autotasktest.Fields{f.Name: value}) {
-			t.Errorf("%s %d is not there", e.Name, id)
+		if !ed.data.Update(e.Name, id, autotasktest.Fields{f.Name: value}) {
+			ed.Errorf("%s %d is not there", e.Name, id)
 		}
 		return
 	}
@@ -162,35 +168,39 @@ func touch(t *testing.T, data *autotasktest.Data, e *schemas.Entity, id int64) {
 
 // children edits a child of one parent and deletes one of another, in each entity that follows a parent, and touches
 // the parents. It returns how many rows it deleted.
-func children(t *testing.T, data *autotasktest.Data, all []*schemas.Entity) (deleted int64) {
-	t.Helper()
+func (ed *editor) children(all []*schemas.Entity) (deleted int64) {
+	ed.Helper()
 	for _, e := range all {
 		if e.Follows() == "" {
 			continue
 		}
-		parents := map[int64]bool{}
-		for i, id := range data.IDs(e.Name)[:2] {
-			row, _ := data.Row(e.Name, id)
-			var parent int64
-			if _, err := fmt.Sscan(row.Raw(e.ParentKey), &parent); err != nil {
-				t.Fatalf("%s %d: %v", e.Name, id, err)
-			}
+		for i, id := range ed.data.IDs(e.Name)[:2] {
+			ed.touchAbove(e, id)
 			if i == 0 {
-				touch(t, data, e, id)
+				ed.touch(e, id)
 			} else {
-				data.DeleteQuietly(e.Name, id)
+				ed.data.DeleteQuietly(e.Name, id)
 				deleted++
-			}
-			parents[parent] = true
-		}
-		p, _ := schemas.Lookup(e.Parent)
-		for parent := range parents {
-			if slices.Contains(data.IDs(p.Name), parent) { // else it is deleted by now, which is a change too
-				touch(t, data, p, parent)
 			}
 		}
 	}
 	return deleted
+}
+
+// touchAbove edits what a row belongs to, and what that belongs to, as long as there is something.
+func (ed *editor) touchAbove(e *schemas.Entity, id int64) {
+	ed.Helper()
+	for e.Follows() != "" {
+		row, _ := ed.data.Row(e.Name, id)
+		if _, err := fmt.Sscan(row.Raw(e.ParentKey), &id); err != nil {
+			ed.Fatalf("%s %d: %v", e.Name, id, err)
+		}
+		e, _ = schemas.Lookup(e.Follows())
+		if !slices.Contains(ed.data.IDs(e.Name), id) {
+			return // it is deleted by now, which is a change too
+		}
+		ed.touch(e, id)
+	}
 }
 
 // TestRightLostInMidLife: whatever the API answers to a user without the right, rows stay.

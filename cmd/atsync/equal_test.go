@@ -27,16 +27,8 @@ type column struct {
 // shares no code with what moved them.
 func equal(t *testing.T, path string, data *autotasktest.Data, entities []string) {
 	t.Helper()
-	db := openPublished(t, path)
-	defer func() { _ = db.Close() }() // while one is open, DuckDB shows every later one of this process the same version
-	columns, err := warehouseColumns(db)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, entity := range entities {
-		if diff := compareEntity(db, data, entity, columns[entity]); diff != "" {
-			t.Errorf("%s: %s", entity, diff)
-		}
+	for _, difference := range differences(path, data, entities) {
+		t.Error(difference)
 	}
 }
 
