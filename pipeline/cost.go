@@ -21,13 +21,13 @@ type workload struct {
 // large whole read, and a second look at what a whole read no longer shows.
 func (w workload) requests() int64 {
 	if w.mode == ModeParent {
-		if w.parents == 0 || w.entity.OneParentAtATime() {
+		if w.parents == 0 || w.entity.PerParent() {
 			return w.parents
 		}
 		groups := pages(w.parents)
 		return groups * reads(w.rows/groups)
 	}
-	if w.entity.OneParentAtATime() {
+	if w.entity.PerParent() {
 		return w.parents
 	}
 	n := reads(w.rows)

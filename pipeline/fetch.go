@@ -34,7 +34,7 @@ const reasonFetch = "fetch"
 // does not have any more. The entity's checkpoint stays where it is. The outcomes are in the order of ids, each id
 // once. An entity that was never read whole is refused: a few rows would pass for the table.
 func (r *Runner) Fetch(ctx context.Context, e *schemas.Entity, ids []int64) (Run, []Fetched, error) {
-	if e.OneParentAtATime() {
+	if e.PerParent() {
 		return Run{}, nil, &Error{Class: ClassConfig, Tenant: r.Tenant, Entity: e.Name, Op: reasonFetch,
 			Err: errors.New("its rows can't be asked for by id"), Remedy: "fetch its parent, or run: atsync sync --full --entity " + e.Name}
 	}
@@ -109,7 +109,7 @@ func (f *fetch) group(ctx context.Context, t *schemas.Table, state StreamState, 
 		return err
 	}
 	gone := slices.DeleteFunc(slices.Clone(missing), func(id int64) bool { return !slices.Contains(stored, id) })
-	if err := f.guard(report.Deleted+int64(len(gone)), state.LiveRows); err != nil {
+	if err := f.guard(ctx, t.Entity, report.Deleted+int64(len(gone)), state.LiveRows); err != nil {
 		return err
 	}
 	if len(gone) > 0 {

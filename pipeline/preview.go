@@ -41,7 +41,7 @@ func ReadStored(ctx context.Context, s State, entities []*schemas.Entity) (Store
 			return Stored{}, err
 		}
 		out.streams[e.Name] = st
-		if e.Parent == "" || e.Class != schemas.ClassParent && !e.OneParentAtATime() {
+		if e.Parent == "" || e.Class != schemas.ClassParent && !e.PerParent() {
 			continue
 		}
 		if out.parents[e.Name], err = readParent(ctx, s, e, st.Checkpoint); err != nil {
@@ -174,6 +174,12 @@ func (p *preview) plan(ctx context.Context, e *schemas.Entity) (StreamPlan, erro
 	in := planInput{table: t, state: state, serverTime: p.serverTime, overlap: p.Overlap, full: p.req.Full}
 	parent := p.follow(&in, e)
 	decided := planStream(in)
+	if e.PerParent() {
+		decided = Plan{Mode: planPerParent(in).mode, Class: e.Class, Parents: in.parents}
+		if decided.Mode == ModeFirst && e.ByNameOnly() {
+			parent.Rows = 0 // what the parents were is not read unless asked for
+		}
+	}
 	out := StreamPlan{
 		Entity: e.Name, Table: t.Name, Class: string(decided.Class), Mode: decided.Mode, Since: decided.Window.Since,
 		Stamps: append([]string{}, decided.Window.Stamps...), Parents: int64(len(decided.Parents)), table: t, live: state.LiveRows,
@@ -202,7 +208,7 @@ func (p *preview) plan(ctx context.Context, e *schemas.Entity) (StreamPlan, erro
 // follow completes the input of a child's plan as far as can be known before its parent is read, and returns
 // the parent's plan: the rows that its read will bring count as changed.
 func (p *preview) follow(in *planInput, e *schemas.Entity) StreamPlan {
-	if e.Class != schemas.ClassParent && !e.OneParentAtATime() {
+	if e.Class != schemas.ClassParent && !e.PerParent() {
 		return StreamPlan{}
 	}
 	known := p.stored.parents[e.Name]
@@ -225,7 +231,7 @@ func (p *preview) follow(in *planInput, e *schemas.Entity) StreamPlan {
 
 // rows counts an entity at the source, or says what is stored or likely.
 func (p *preview) rows(ctx context.Context, e *schemas.Entity, state StreamState) (n int64, guessed bool, err error) {
-	if p.Source != nil && !e.OneParentAtATime() {
+	if p.Source != nil && !e.PerParent() {
 		n, err = p.Source.Count(ctx, Slice{Table: schemas.NewTable(e, state.Metadata, state.Columns)})
 		return n, false, err
 	}

@@ -58,6 +58,8 @@ type run struct {
 	mu      sync.Mutex
 	reports map[string]StreamReport
 	errs    map[string]error
+	access  map[string]Access  // as asked before rows were tombstoned
+	reread  map[string][]int64 // ids that a read through parents has looked at, changed or not
 }
 
 // Sync brings the warehouse up to date with the source for the entities of the request, then publishes it
@@ -70,7 +72,7 @@ func (r *Runner) Sync(ctx context.Context, req SyncRequest) (Run, error) {
 }
 
 func (r *Runner) newRun(command string, req SyncRequest) *run {
-	s := &run{Runner: r, req: req, reports: map[string]StreamReport{}, errs: map[string]error{}}
+	s := &run{Runner: r, req: req, reports: map[string]StreamReport{}, errs: map[string]error{}, access: map[string]Access{}, reread: map[string][]int64{}}
 	s.rec = Run{Tenant: r.Tenant, Command: command, StartedAt: r.now(), Status: StatusRunning}
 	return s
 }
@@ -231,8 +233,8 @@ func levels(entities []*schemas.Entity) [][]*schemas.Entity {
 	}
 	depth := func(e *schemas.Entity) int {
 		d := 0
-		for e.Class == schemas.ClassParent && selected[e.Parent] != nil && d < len(entities) {
-			e, d = selected[e.Parent], d+1
+		for selected[e.Follows()] != nil && d < len(entities) {
+			e, d = selected[e.Follows()], d+1
 		}
 		return d
 	}

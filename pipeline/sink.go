@@ -23,6 +23,10 @@ type Sink interface {
 	// ascending, and the newest load that touched the table. An unknown table has none.
 	Changed(ctx context.Context, table string, after int64) (ids []int64, newest int64, err error)
 
+	// Next returns up to limit rows of a table from behind a place, in the order in which loads wrote or tombstoned
+	// them, by id within a load: a feed of changes that can be left and taken up again. An unknown table has none.
+	Next(ctx context.Context, table string, after Place, limit int) ([]Place, error)
+
 	// SaveMetadata keeps an entity's live metadata for later runs and brings the table picklists up to
 	// date with it. It reports how many picklist rows are new or changed.
 	SaveMetadata(ctx context.Context, entity string, m *schemas.Metadata, at time.Time) (changed int64, err error)
@@ -73,13 +77,21 @@ type StreamState struct {
 	MaxID      *int64    // greatest id in the table, tombstones included
 }
 
+// Place is where a row stands in the feed of a table's changes (Sink.Next). The zero Place is before all of them.
+type Place struct {
+	Load    int64 // that wrote or tombstoned the row last
+	ID      int64
+	Deleted bool // the row is tombstoned; of no account in comparisons
+}
+
 // Checkpoint says how far an entity has been read. It is written by the commit that stores the rows it
 // speaks of. All times are the server's clock, UTC.
 type Checkpoint struct {
 	CompleteThrough time.Time `json:"complete_through,omitzero"` // every change up to here is in
-	FullAt          time.Time `json:"full_at,omitzero"`          // start of the last complete whole read
+	FullAt          time.Time `json:"full_at,omitzero"`          // start of the last complete whole read (parent by parent: of the last one, which may go on)
 	RereadAt        time.Time `json:"reread_at,omitzero"`        // start of the last read of the recent window (append)
 	ParentLoad      int64     `json:"parent_load,omitempty"`     // newest load of the parent's table that was followed (parent)
+	ParentID        int64     `json:"parent_id,omitempty"`       // read parent by parent: of that load, up to this parent
 }
 
 // LoadSpec describes a load before its first batch.

@@ -20,13 +20,18 @@ type Source interface {
 	// An entity that the tenant's zone does not have yields an error of class ClassAbsent.
 	Describe(ctx context.Context, entity *schemas.Entity) (*schemas.Metadata, error)
 
+	// Access asks what the API user may read of an entity: one request, none for an entity without metadata of its own.
+	Access(ctx context.Context, entity *schemas.Entity) (Access, error)
+
 	// Read fetches a slice page by page in ascending id order and hands batches to emit, on one goroutine.
+	// An entity that is read parent by parent (schemas.Entity.PerParent) takes only a Window that names parents by In;
+	// its ids ascend within each parent.
 	// A batch is only valid during the call: emit must Retain the record to keep it.
 	// It returns after the slice's last page, or with the first error (emit's included): a slice is
 	// either complete or failed.
 	Read(ctx context.Context, slice Slice, emit func(Batch) error) error
 
-	// Count asks the server how many rows a slice holds: one request.
+	// Count asks the server how many rows a slice holds: one request. Entities read parent by parent have no counts.
 	Count(ctx context.Context, slice Slice) (int64, error)
 
 	// Requests returns how many requests each entity has cost this Source so far, retries included.
@@ -47,6 +52,17 @@ type Login struct {
 	Used       int64     // requests counted in the current window
 	WindowMins int64     // length of that window
 }
+
+// Access is what the API user may read of an entity (api.md §6).
+type Access string
+
+// The kinds of access. Restricted rows are absent from answers, without an error (api.md §9).
+const (
+	AccessUnknown    Access = ""
+	AccessNone       Access = "none"
+	AccessRestricted Access = "restricted"
+	AccessAll        Access = "all"
+)
 
 // Slice is a part of a read that one worker pages through: the rows of Window with After < id <= Until.
 type Slice struct {

@@ -29,6 +29,9 @@ func (s *run) sync(ctx context.Context, e *schemas.Entity, report *StreamReport)
 		overlap:    s.Overlap,
 		full:       s.req.Full,
 	}
+	if e.PerParent() {
+		return s.syncPerParent(ctx, in, report)
+	}
 	if e.Class == schemas.ClassParent {
 		parent, err := readParent(ctx, s.Sink, e, state.Checkpoint)
 		if err != nil {
@@ -36,6 +39,12 @@ func (s *run) sync(ctx context.Context, e *schemas.Entity, report *StreamReport)
 		}
 		in.parents, in.parentLoad, in.parentThrough = parent.changed, parent.load, parent.through
 		in.parentRead = slices.ContainsFunc(s.req.Entities, func(p *schemas.Entity) bool { return p.Name == e.Parent })
+		// A parent that is a link itself has nothing of its own to change: what was looked at counts, too.
+		s.mu.Lock()
+		in.parents = append(in.parents, s.reread[e.Parent]...)
+		s.mu.Unlock()
+		slices.Sort(in.parents)
+		in.parents = slices.Compact(in.parents)
 	}
 	plan := planStream(in)
 	report.Mode, report.Class = string(plan.Mode), string(plan.Class)
@@ -167,7 +176,7 @@ func (s *run) absent(ctx context.Context, l *streamLoad, state StreamState, t *s
 	if err != nil || len(missing) == 0 {
 		return nil, err
 	}
-	if err := s.guard(int64(len(missing)), state.LiveRows); err != nil {
+	if err := s.guard(ctx, t.Entity, int64(len(missing)), state.LiveRows); err != nil {
 		return nil, err
 	}
 	return s.secondLook(ctx, l, t, missing)
@@ -192,10 +201,30 @@ func (s *run) secondLook(ctx context.Context, l *streamLoad, t *schemas.Table, i
 	return slices.DeleteFunc(ids, func(id int64) bool { return found[id] }), nil
 }
 
+// fewDeletes is how many rows a read may tombstone without a look at the API user's rights.
+const fewDeletes = 5
+
 // guard refuses a read that would tombstone more than max(50, 2 %) of a table or empty it: more
-// often a lost right than real deletions (api.md §9).
-func (s *run) guard(missing, live int64) error {
-	if s.req.AllowDeletes || (missing <= max(50, live/50) && (missing < live || live <= 5)) {
+// often a lost right than real deletions (api.md §9). Beyond a few rows it asks whether the user may still read the entity.
+func (s *run) guard(ctx context.Context, e *schemas.Entity, missing, live int64) error {
+	if missing == 0 {
+		return nil
+	}
+	access, emptied := AccessUnknown, missing >= live
+	if emptied || missing > fewDeletes {
+		var err error
+		if access, err = s.accessTo(ctx, e); err != nil {
+			return err
+		}
+	}
+	if access == AccessNone {
+		return &Error{
+			Class: ClassRights, Op: "guard",
+			Err:    fmt.Errorf("%d of %d rows are no longer listed, since the API user may not read this entity any more; nothing was changed", missing, live),
+			Remedy: "give the API user's security level back the right to view " + e.Name + ", or leave it out of sync.entities",
+		}
+	}
+	if s.req.AllowDeletes || missing <= max(50, live/50) && (!emptied || live <= 5 && access != AccessRestricted) {
 		return nil
 	}
 	return &Error{
@@ -203,6 +232,24 @@ func (s *run) guard(missing, live int64) error {
 		Err:    fmt.Errorf("%d of %d rows are no longer listed; nothing was changed", missing, live),
 		Remedy: "check the API user's rights and lines of business; if the rows are really gone, run: atsync sync --full --allow-deletes",
 	}
+}
+
+// accessTo asks for the user's access to an entity, once a run.
+func (s *run) accessTo(ctx context.Context, e *schemas.Entity) (Access, error) {
+	s.mu.Lock()
+	access, known := s.access[e.Name]
+	s.mu.Unlock()
+	if known {
+		return access, nil
+	}
+	access, err := s.Source.Access(ctx, e)
+	if err != nil {
+		return AccessUnknown, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.access[e.Name] = access
+	return access, nil
 }
 
 // readParents re-reads the children of changed parents, a group of parents a load. The checkpoint moves
@@ -234,7 +281,14 @@ func (s *run) readParentGroup(ctx context.Context, t *schemas.Table, parents []i
 	defer l.load.Abort() //nolint:errcheck // after a commit it does nothing, before one the first error counts
 	c := Commit{Checkpoint: next, Reason: "parent"}
 	if len(parents) > 0 {
-		if err := s.Source.Read(ctx, Slice{Table: t, Window: w}, l.stage(ctx)); err != nil {
+		stage := l.stage(ctx)
+		err := s.Source.Read(ctx, Slice{Table: t, Window: w}, func(b Batch) error {
+			s.mu.Lock()
+			s.reread[t.Entity.Name] = append(s.reread[t.Entity.Name], batchIDs(b)...)
+			s.mu.Unlock()
+			return stage(b)
+		})
+		if err != nil {
 			return err
 		}
 		missing, err := l.load.Absent(ctx)
@@ -244,7 +298,7 @@ func (s *run) readParentGroup(ctx context.Context, t *schemas.Table, parents []i
 		if c.Tombstones, err = s.secondLook(ctx, l, t, missing); err != nil {
 			return err
 		}
-		if err := s.guard(report.Deleted+int64(len(c.Tombstones)), live); err != nil {
+		if err := s.guard(ctx, t.Entity, report.Deleted+int64(len(c.Tombstones)), live); err != nil {
 			return err
 		}
 	}

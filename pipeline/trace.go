@@ -19,7 +19,7 @@ type Trace struct {
 // RequestInfo describes one HTTP exchange. It carries no header and no body.
 type RequestInfo struct {
 	Entity   string
-	Op       string // query, count, fields, udfs, threshold, zone, version
+	Op       string // query, count, children, access, fields, udfs, threshold, zone, version
 	Status   int    // 0: no answer
 	Duration time.Duration
 	Bytes    int64

@@ -156,10 +156,11 @@ func (s *storm) gust(r *rand.Rand) {
 // lostRows returns the first row of the source that the warehouse lacks or holds in another version, or "". Rows that the
 // source no longer has don't count.
 func lostRows(db *sql.DB, data *autotasktest.Data, entity string) string {
-	cols, err := warehouseColumns(db, entity)
+	tables, err := warehouseColumns(db)
 	if err != nil {
 		return err.Error()
 	}
+	cols := tables[entity]
 	rows, err := db.Query(selectAll(entity, cols))
 	if err != nil {
 		return err.Error()

@@ -29,6 +29,8 @@ type MemorySource struct {
 	// LoginErr and DescribeErr, if set, are what these methods answer with.
 	LoginErr    error
 	DescribeErr func(entity string) error
+	// OnAccess, if set, says what the user may read of an entity; else it is everything.
+	OnAccess func(entity string) (pipeline.Access, error)
 
 	mu       sync.Mutex
 	rows     map[string]map[int64]map[string]any
@@ -106,8 +108,34 @@ func (s *MemorySource) Describe(_ context.Context, e *schemas.Entity) (*schemas.
 	return m, nil
 }
 
+// Access implements pipeline.Source.
+func (s *MemorySource) Access(_ context.Context, e *schemas.Entity) (pipeline.Access, error) {
+	s.request(e.Name)
+	if s.OnAccess != nil {
+		return s.OnAccess(e.Name)
+	}
+	return pipeline.AccessAll, nil
+}
+
 // Read implements pipeline.Source: each page is what the rows are at the moment it is served.
 func (s *MemorySource) Read(ctx context.Context, sl pipeline.Slice, emit func(pipeline.Batch) error) error {
+	if !sl.Table.Entity.PerParent() {
+		return s.read(ctx, sl, emit)
+	}
+	w := sl.Window
+	if len(w.In) == 0 || w.InField == "" || len(w.Stamps) > 0 || w.NewerID != nil || sl.After != nil || sl.Until != nil {
+		return fmt.Errorf("%s is read parent by parent, not by %+v", sl.Table.Entity.Name, sl)
+	}
+	for _, parent := range w.In {
+		sl.Window.In = []int64{parent}
+		if err := s.read(ctx, sl, emit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *MemorySource) read(ctx context.Context, sl pipeline.Slice, emit func(pipeline.Batch) error) error {
 	dec := schemas.NewDecoder(sl.Table)
 	after, entity := sl.After, sl.Table.Entity.Name
 	for page := 1; ; page++ {
@@ -149,6 +177,9 @@ func (s *MemorySource) Read(ctx context.Context, sl pipeline.Slice, emit func(pi
 // Count implements pipeline.Source.
 func (s *MemorySource) Count(_ context.Context, sl pipeline.Slice) (int64, error) {
 	entity := sl.Table.Entity.Name
+	if sl.Table.Entity.PerParent() {
+		return 0, fmt.Errorf("%s has no counts", entity)
+	}
 	s.request(entity)
 	s.mu.Lock()
 	n := int64(0)

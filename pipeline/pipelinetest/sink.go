@@ -154,13 +154,14 @@ func lifeTests() map[string]func(*fixture) {
 		"SurvivesReopen":           testReopen,
 		"KilledLoad":               testKilledLoad,
 		"Changed":                  testChanged,
+		"Next":                     testNext,
 	}
 }
 
 func testEmptyLoad(f *fixture) {
 	for i := range 2 {
 		cp := pipeline.Checkpoint{
-			CompleteThrough: f.clock.AddDate(0, 0, i), FullAt: f.clock.AddDate(0, 0, -i), RereadAt: f.clock.AddDate(0, i, 0), ParentLoad: int64(i),
+			CompleteThrough: f.clock.AddDate(0, 0, i), FullAt: f.clock.AddDate(0, 0, -i), RereadAt: f.clock.AddDate(0, i, 0), ParentLoad: int64(i), ParentID: int64(-i),
 		}
 		l := f.begin(pipeline.LoadSpec{})
 		f.counts(pipeline.LoadResult{SchemaChanged: i == 0}, f.commit(l, pipeline.Commit{Checkpoint: cp}))

@@ -29,8 +29,9 @@ func (w *Warehouse) SetCheckpoint(ctx context.Context, entity string, cp *pipeli
 			}
 			return w.logState(s, entity, old, nil, note)
 		}
-		err = s.exec(`UPDATE _atsync.checkpoints SET complete_through = ?, full_at = ?, reread_at = ?, parent_load = ?, updated_at = ?
-			WHERE entity = ?`, instant(cp.CompleteThrough), instant(cp.FullAt), instant(cp.RereadAt), cp.ParentLoad, w.now(), entity)
+		err = s.exec(`UPDATE _atsync.checkpoints SET complete_through = ?, full_at = ?, reread_at = ?, parent_load = ?,
+			parent_id = ?, updated_at = ?
+			WHERE entity = ?`, instant(cp.CompleteThrough), instant(cp.FullAt), instant(cp.RereadAt), cp.ParentLoad, cp.ParentID, w.now(), entity)
 		if err != nil {
 			return err
 		}
@@ -86,7 +87,7 @@ func ReadStates(ctx context.Context, db Queryer) ([]State, error) {
 
 func readStates(ctx context.Context, db Queryer) (out []State, err error) {
 	rows, err := db.QueryContext(ctx, `SELECT t.entity, t.table_name, coalesce(c.class, l.class, ''), c.entity IS NULL, c.complete_through,
-			c.full_at, c.reread_at, coalesce(c.parent_load, 0), coalesce(c.load_id, 0), coalesce(c.run_id, 0), c.updated_at
+			c.full_at, c.reread_at, coalesce(c.parent_load, 0), coalesce(c.parent_id, 0), coalesce(c.load_id, 0), coalesce(c.run_id, 0), c.updated_at
 		FROM (SELECT entity, any_value(table_name) AS table_name FROM _atsync.columns GROUP BY entity) t
 		LEFT JOIN _atsync.checkpoints c ON c.entity = t.entity
 		LEFT JOIN (SELECT entity, arg_max(class, load_id) AS class FROM _atsync.loads GROUP BY entity) l ON l.entity = t.entity
@@ -99,7 +100,7 @@ func readStates(ctx context.Context, db Queryer) (out []State, err error) {
 		var s State
 		cp := &s.Checkpoint
 		err := rows.Scan(&s.Entity, &s.Table, &s.Class, &s.Reset, when(&cp.CompleteThrough), when(&cp.FullAt), when(&cp.RereadAt),
-			&cp.ParentLoad, &s.LoadID, &s.RunID, when(&s.UpdatedAt))
+			&cp.ParentLoad, &cp.ParentID, &s.LoadID, &s.RunID, when(&s.UpdatedAt))
 		if err != nil {
 			return nil, err
 		}

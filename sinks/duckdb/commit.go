@@ -325,8 +325,9 @@ func (l *load) saveCheckpoint(s session, cp pipeline.Checkpoint, now time.Time) 
 	if err := s.exec(`DELETE FROM _atsync.checkpoints WHERE entity = ?`, entity); err != nil {
 		return err
 	}
-	err := s.exec(`INSERT INTO _atsync.checkpoints VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, entity, l.spec.Table.Name, string(l.spec.Class),
-		instant(cp.CompleteThrough), instant(cp.FullAt), instant(cp.RereadAt), cp.ParentLoad, l.loadID, l.spec.RunID, now)
+	err := s.exec(`INSERT INTO _atsync.checkpoints (entity, table_name, class, complete_through, full_at, reread_at, parent_load,
+		parent_id, load_id, run_id, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, entity, l.spec.Table.Name, string(l.spec.Class),
+		instant(cp.CompleteThrough), instant(cp.FullAt), instant(cp.RereadAt), cp.ParentLoad, cp.ParentID, l.loadID, l.spec.RunID, now)
 	if err != nil {
 		return err
 	}
@@ -339,9 +340,10 @@ func (l *load) saveCheckpoint(s session, cp pipeline.Checkpoint, now time.Time) 
 		FullAt:          cp.FullAt.UTC().Truncate(time.Microsecond),
 		RereadAt:        cp.RereadAt.UTC().Truncate(time.Microsecond),
 		ParentLoad:      cp.ParentLoad,
+		ParentID:        cp.ParentID,
 	}
 	if !got.CompleteThrough.Equal(want.CompleteThrough) || !got.FullAt.Equal(want.FullAt) || !got.RereadAt.Equal(want.RereadAt) ||
-		got.ParentLoad != want.ParentLoad {
+		got.ParentLoad != want.ParentLoad || got.ParentID != want.ParentID {
 		return fmt.Errorf("the checkpoint reads back as %+v, written was %+v", got, want)
 	}
 	return nil

@@ -49,8 +49,9 @@ func (w *Warehouse) stream(ctx context.Context, entity string) (st pipeline.Stre
 
 // checkpoint reads an entity's checkpoint, zero if it has none.
 func checkpoint(ctx context.Context, q querier, entity string) (cp pipeline.Checkpoint, err error) {
-	err = q.QueryRowContext(ctx, `SELECT complete_through, full_at, reread_at, parent_load FROM _atsync.checkpoints WHERE entity = ?`, entity).
-		Scan(when(&cp.CompleteThrough), when(&cp.FullAt), when(&cp.RereadAt), &cp.ParentLoad)
+	err = q.QueryRowContext(ctx, `SELECT complete_through, full_at, reread_at, parent_load, coalesce(parent_id, 0)
+		FROM _atsync.checkpoints WHERE entity = ?`, entity).
+		Scan(when(&cp.CompleteThrough), when(&cp.FullAt), when(&cp.RereadAt), &cp.ParentLoad, &cp.ParentID)
 	return cp, noRows(err)
 }
 

@@ -20,7 +20,7 @@ func systemTables() []systemTable {
 	return []systemTable{
 		{"_atsync.checkpoints", "How far each entity has been read; written with the rows it speaks of. Times are Autotask's clock.",
 			`entity VARCHAR, table_name VARCHAR, class VARCHAR, complete_through TIMESTAMPTZ, full_at TIMESTAMPTZ,
-			reread_at TIMESTAMPTZ, parent_load BIGINT, load_id BIGINT, run_id BIGINT, updated_at TIMESTAMPTZ`},
+			reread_at TIMESTAMPTZ, parent_load BIGINT, parent_id BIGINT, load_id BIGINT, run_id BIGINT, updated_at TIMESTAMPTZ`},
 		{"_atsync.runs", "One row for each command that worked on this tenant; streams holds its report per entity.",
 			`run_id BIGINT, tenant VARCHAR, command VARCHAR, started_at TIMESTAMPTZ, ended_at TIMESTAMPTZ, status VARCHAR,
 			requests BIGINT, error VARCHAR, error_class VARCHAR, streams JSON`},
@@ -79,6 +79,7 @@ func (w *Warehouse) createSystem(ctx context.Context) error {
 				`CREATE TABLE IF NOT EXISTS `+t.name+` (`+t.columns+`)`,
 				`COMMENT ON TABLE `+t.name+` IS `+literal(t.comment))
 		}
+		ddl = append(ddl, `ALTER TABLE _atsync.checkpoints ADD COLUMN IF NOT EXISTS parent_id BIGINT`) // format 2
 		ddl = append(ddl, freshnessView,
 			`COMMENT ON VIEW _atsync.freshness IS 'Up to when each table is complete, and how long ago that is.'`,
 			`DELETE FROM _atsync.info WHERE key IN ('format', 'tenant')`)

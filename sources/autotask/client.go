@@ -5,7 +5,8 @@
 // login that is refused is tried at most twice before everything stops (the hold); that it keeps to the
 // thread limit per entity and leaves part of the hourly quota to others; and that no error, log line or
 // formatted value holds a secret.
-// It never writes to Autotask, never follows nextPageUrl, and knows no sink and no file.
+// It never writes to Autotask, never follows nextPageUrl (save for children of one parent, on the tenant's own zone),
+// and knows no sink and no file.
 package autotask
 
 import (

@@ -25,6 +25,8 @@ const (
 	opUDFs      = "udfs"
 	opQuery     = "query"
 	opCount     = "count"
+	opChildren  = "children"
+	opAccess    = "access"
 )
 
 var (
@@ -48,6 +50,7 @@ type request struct {
 	method    string
 	path      string // below the zone's base URL
 	url       string // instead of path: an address that gets no credentials
+	object    string // whose threads it takes, if not those of path's first part
 	anonymous bool
 	mode      mode
 	body      []byte
@@ -57,6 +60,9 @@ type request struct {
 
 // root is the collection that a request is about: "Tickets" of "Tickets/query".
 func (rq *request) root() string {
+	if rq.object != "" {
+		return rq.object
+	}
 	root, _, _ := strings.Cut(rq.path, "/")
 	return root
 }

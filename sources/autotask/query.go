@@ -23,11 +23,12 @@ const (
 	opLte
 	opIn
 	opOr
+	opEq
 )
 
 // MarshalText spells an operator as Autotask does.
 func (o operator) MarshalText() ([]byte, error) {
-	names := [...]string{opExist: "exist", opGt: "gt", opGte: "gte", opLte: "lte", opIn: "in", opOr: "or"}
+	names := [...]string{opExist: "exist", opGt: "gt", opGte: "gte", opLte: "lte", opIn: "in", opOr: "or", opEq: "eq"}
 	if o == 0 || int(o) >= len(names) {
 		return nil, fmt.Errorf("no operator %d", o)
 	}

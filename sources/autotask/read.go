@@ -23,6 +23,9 @@ const (
 // that is not full and names no next one. While a batch is emitted, the next page is already under way.
 func (c *Client) Read(ctx context.Context, slice pipeline.Slice, emit func(pipeline.Batch) error) error {
 	entity := slice.Table.Entity
+	if entity.PerParent() {
+		return c.readPerParent(ctx, slice, emit)
+	}
 	rq := request{entity: entity.Name, op: opQuery, method: http.MethodPost, path: entity.Path + "/query", limit: c.limits.PageBytes}
 	q, err := newSliceQuery(slice, c.limits.PageSize)
 	if err != nil {
@@ -175,6 +178,9 @@ func (c *Client) Count(ctx context.Context, slice pipeline.Slice) (int64, error)
 	entity := slice.Table.Entity
 	rq := &request{entity: entity.Name, op: opCount, method: http.MethodPost, path: entity.Path + "/query/count", limit: c.limits.MetadataBytes}
 	q, err := newSliceQuery(slice, c.limits.PageSize)
+	if err == nil && entity.PerParent() {
+		err = errors.New("what is read parent by parent can't be counted")
+	}
 	if err == nil {
 		rq.body, err = q.count(slice.After)
 	}
@@ -204,6 +210,9 @@ func (c *Client) Count(ctx context.Context, slice pipeline.Slice) (int64, error)
 func (c *Client) Describe(ctx context.Context, entity *schemas.Entity) (*schemas.Metadata, error) {
 	if err := c.ready(ctx); err != nil {
 		return nil, err
+	}
+	if entity.Class == schemas.ClassChild {
+		return c.describeChild(ctx, entity)
 	}
 	var m *schemas.Metadata
 	fields, err := c.information(ctx, entity, opFields, "fields", func(body []byte) (err error) {

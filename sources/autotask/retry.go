@@ -183,8 +183,8 @@ func (c *Client) notFound(ctx context.Context, rq *request, f *failure) error {
 		f.remedy = "check the tenant's zone and autotask.discovery_url"
 		return c.fail(rq, f)
 	}
-	if rq.op == opUDFs {
-		return c.fail(rq, f) // its fields were there a moment ago
+	if rq.op == opUDFs || rq.op == opChildren {
+		return c.fail(rq, f) // its fields were there a moment ago; parents may have no children
 	}
 	if rq.op != opFields {
 		probe := &request{entity: rq.entity, op: opFields, method: http.MethodGet, limit: c.limits.MetadataBytes,
