@@ -30,6 +30,7 @@ type Runner struct {
 	Streams     int           // entities read side by side; 0: 4
 	Overlap     time.Duration // how far an incremental read reaches behind its checkpoint
 	MetadataAge time.Duration // how long an entity's metadata is trusted; 0: 24 h
+	FullEvery   time.Duration // how long change stamps are trusted until everything is read again; 0: for ever
 }
 
 // republishAfter bounds how far the freshness shown in a publication lags behind runs that changed nothing.
@@ -50,6 +51,7 @@ type SyncRequest struct {
 type run struct {
 	*Runner
 	req    SyncRequest
+	work   func(context.Context, *schemas.Entity, *StreamReport) error // on one stream
 	rec    Run
 	login  Login
 	cancel context.CancelCauseFunc
@@ -63,8 +65,20 @@ type run struct {
 // if anything changed. The returned Run is complete even when the error is not nil; the error's class
 // tells the outcome (nil: ok).
 func (r *Runner) Sync(ctx context.Context, req SyncRequest) (Run, error) {
+	s := r.newRun("sync", req)
+	s.work = s.sync
+	return s.perform(ctx)
+}
+
+func (r *Runner) newRun(command string, req SyncRequest) *run {
 	s := &run{Runner: r, req: req, reports: map[string]StreamReport{}, errs: map[string]error{}}
-	s.rec = Run{Tenant: r.Tenant, Command: "sync", StartedAt: r.now(), Status: StatusRunning}
+	s.rec = Run{Tenant: r.Tenant, Command: command, StartedAt: r.now(), Status: StatusRunning}
+	return s
+}
+
+// perform does the run's work on every stream, records it and publishes the result.
+func (s *run) perform(ctx context.Context) (Run, error) {
+	r := s.Runner
 	id, err := r.Sink.BeginRun(ctx, s.rec)
 	if err != nil {
 		err = r.locate(err, "", "begin run")
@@ -139,16 +153,17 @@ func (s *run) stream(ctx context.Context, e *schemas.Entity) {
 	started, before := s.now(), s.Source.Requests()[e.Name]
 	report := StreamReport{Entity: e.Name, Table: schemas.TableName(e.Name), Class: string(e.Class)}
 	var err error
-	if crash := panics.Try(func() { err = s.sync(ctx, e, &report) }); crash != nil {
-		err = &Error{Class: ClassInternal, Op: "sync", Err: crash.AsError(), Remedy: "please report this with the log"}
+	if crash := panics.Try(func() { err = s.work(ctx, e, &report) }); crash != nil {
+		err = &Error{Class: ClassInternal, Op: s.rec.Command, Err: crash.AsError(), Remedy: "please report this with the log"}
 	}
-	err = s.locate(err, e.Name, "sync")
+	err = s.locate(err, e.Name, s.rec.Command)
 	report.Requests = s.Source.Requests()[e.Name] - before
 	report.Seconds = s.now().Sub(started).Seconds()
 	switch class := ClassOf(err); {
 	case err == nil && report.Rejected > 0:
 		report.Status, report.ErrorClass = StatusPartial, ClassPartial
 		report.Error = fmt.Sprintf("values that do not fit their type: %d, NULL in the table (they are in _atsync.rejects, with the reason)", report.Rejected)
+	case err == nil && report.Status != "": // the work has judged itself
 	case err == nil:
 		report.Status = StatusOK
 	case ctx.Err() != nil || class == ClassCanceled:
@@ -209,8 +224,8 @@ func (s *run) committed() bool {
 	return false
 }
 
-// levels groups entities so that each comes after the one whose changes it follows, big ones first
-// within a level.
+// levels groups entities so that each comes after the ones that it follows, its parent and the logs of deletions,
+// big ones first within a level.
 func levels(entities []*schemas.Entity) [][]*schemas.Entity {
 	selected := map[string]*schemas.Entity{}
 	for _, e := range entities {
@@ -220,6 +235,9 @@ func levels(entities []*schemas.Entity) [][]*schemas.Entity {
 		d := 0
 		for e.Class == schemas.ClassParent && selected[e.Parent] != nil && d < len(entities) {
 			e, d = selected[e.Parent], d+1
+		}
+		if slices.ContainsFunc(lanes(e), func(l lane) bool { return selected[l.log] != nil }) {
+			d++
 		}
 		return d
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // formatVersion is the version of the system tables. A warehouse with a newer one is refused.
-const formatVersion = 1
+const formatVersion = 2
 
 // A systemTable is one of _atsync's tables: what analysts and `atsync status` read.
 type systemTable struct{ name, comment, columns string }
@@ -20,7 +20,7 @@ func systemTables() []systemTable {
 	return []systemTable{
 		{"_atsync.checkpoints", "How far each entity has been read; written with the rows it speaks of. Times are Autotask's clock.",
 			`entity VARCHAR, table_name VARCHAR, class VARCHAR, complete_through TIMESTAMPTZ, full_at TIMESTAMPTZ,
-			reread_at TIMESTAMPTZ, parent_load BIGINT, load_id BIGINT, run_id BIGINT, updated_at TIMESTAMPTZ`},
+			reread_at TIMESTAMPTZ, parent_load BIGINT, load_id BIGINT, run_id BIGINT, updated_at TIMESTAMPTZ, log_loads JSON`},
 		{"_atsync.runs", "One row for each command that worked on this tenant; streams holds its report per entity.",
 			`run_id BIGINT, tenant VARCHAR, command VARCHAR, started_at TIMESTAMPTZ, ended_at TIMESTAMPTZ, status VARCHAR,
 			requests BIGINT, error VARCHAR, error_class VARCHAR, streams JSON`},
@@ -40,6 +40,8 @@ func systemTables() []systemTable {
 			old_type VARCHAR, new_type VARCHAR`},
 		{"_atsync.tombstone_log", "Rows found deleted, and rows that came back (event: deleted, restored).",
 			`entity VARCHAR, table_name VARCHAR, id BIGINT, event VARCHAR, reason VARCHAR, load_id BIGINT, noted_at TIMESTAMPTZ`},
+		{"_atsync.stamp_misses", "Whole re-reads: how many rows differed though their stamps say that nothing changed since the last sync.",
+			`entity VARCHAR, table_name VARCHAR, load_id BIGINT, at TIMESTAMPTZ, compared BIGINT, missed BIGINT, example_ids JSON`},
 		{"_atsync.holds", "A tenant whose login was refused: no request is sent until the credentials change.",
 			`tenant VARCHAR, since TIMESTAMPTZ, reason VARCHAR, fingerprint VARCHAR`},
 		{"_atsync.metadata", "The tenant's entityInformation as last read, one row for each entity.",
@@ -47,6 +49,14 @@ func systemTables() []systemTable {
 		{"main.picklists", "The choices of every picklist field, over time: one that vanishes stays, inactive.",
 			`entity VARCHAR, field VARCHAR, column_name VARCHAR, value VARCHAR, label VARCHAR, parent_value VARCHAR,
 			is_active BOOLEAN, is_default BOOLEAN, is_system BOOLEAN, sort_order BIGINT, first_seen TIMESTAMPTZ, last_seen TIMESTAMPTZ`},
+	}
+}
+
+// upgrades returns what an existing warehouse of an older format needs beside the tables that it lacks, by the
+// format that it brings the warehouse to.
+func upgrades() map[int][]string {
+	return map[int][]string{
+		2: {`ALTER TABLE _atsync.checkpoints ADD COLUMN IF NOT EXISTS log_loads JSON`},
 	}
 }
 
@@ -79,7 +89,10 @@ func (w *Warehouse) createSystem(ctx context.Context) error {
 		}
 		ddl = append(ddl, freshnessView,
 			`COMMENT ON VIEW _atsync.freshness IS 'Up to when each table is complete, and how long ago that is.'`,
-			`DELETE FROM _atsync.info`)
+			`DELETE FROM _atsync.info WHERE key IN ('format', 'tenant')`)
+		for v := version + 1; version > 0 && v <= formatVersion; v++ {
+			ddl = append(ddl, upgrades()[v]...)
+		}
 		for _, q := range ddl {
 			if err := s.exec(q); err != nil {
 				return err
