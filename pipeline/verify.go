@@ -110,6 +110,10 @@ type comparison struct {
 	missing, gone []int64 // suspects, ascending
 }
 
+// listAnyway is how many requests a list may take that is made in place of a bisection as soon as the counts
+// differ: nothing in it can cancel out.
+const listAnyway = 20
+
 // attempts is how often an entity is compared that changes meanwhile.
 const attempts = 2
 
@@ -172,7 +176,7 @@ func (c *comparison) catchUp(ctx context.Context) error {
 func (c *comparison) search(ctx context.Context) error {
 	c.missing, c.gone = nil, nil
 	all := span{source: c.SourceRows, live: c.WarehouseRows}
-	if c.req.Deep {
+	if c.req.Deep || listCost(all.source) <= listAnyway {
 		return c.list(ctx, all)
 	}
 	b := &bisection{count: c.countSource, list: c.list, budget: listCost(all.source),

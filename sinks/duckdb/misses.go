@@ -55,6 +55,6 @@ func (l *load) recordMisses(s session, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	return s.exec(`INSERT INTO _atsync.stamp_misses (entity, table_name, load_id, at, compared, missed, example_ids) VALUES (?, ?, ?, ?, ?, ?, ?::JSON)`,
+	return s.exec(`INSERT INTO _atsync.stamp_misses (entity, table_name, load_id, noted_at, compared, missed, example_ids) VALUES (?, ?, ?, ?, ?, ?, ?::JSON)`,
 		l.spec.Table.Entity.Name, l.spec.Table.Name, l.loadID, now, compared, missed, string(examples))
 }

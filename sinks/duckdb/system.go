@@ -41,7 +41,7 @@ func systemTables() []systemTable {
 		{"_atsync.tombstone_log", "Rows found deleted, and rows that came back (event: deleted, restored).",
 			`entity VARCHAR, table_name VARCHAR, id BIGINT, event VARCHAR, reason VARCHAR, load_id BIGINT, noted_at TIMESTAMPTZ`},
 		{"_atsync.stamp_misses", "Whole re-reads: how many rows differed though their stamps say that nothing changed since the last sync.",
-			`entity VARCHAR, table_name VARCHAR, load_id BIGINT, at TIMESTAMPTZ, compared BIGINT, missed BIGINT, example_ids JSON`},
+			`entity VARCHAR, table_name VARCHAR, load_id BIGINT, noted_at TIMESTAMPTZ, compared BIGINT, missed BIGINT, example_ids JSON`},
 		{"_atsync.holds", "A tenant whose login was refused: no request is sent until the credentials change.",
 			`tenant VARCHAR, since TIMESTAMPTZ, reason VARCHAR, fingerprint VARCHAR`},
 		{"_atsync.metadata", "The tenant's entityInformation as last read, one row for each entity.",
