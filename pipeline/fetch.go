@@ -54,7 +54,7 @@ func (r *Runner) Fetch(ctx context.Context, e *schemas.Entity, ids []int64) (Run
 		}
 	}
 	f.work = f.entity
-	rec, err := f.do(ctx)
+	rec, err := f.perform(ctx)
 	out := make([]Fetched, len(f.ids))
 	for i, id := range f.ids {
 		out[i] = Fetched{id, f.outcomes[id]}

@@ -13,7 +13,7 @@ const (
 	StatusFailed      Status = "failed"      // not complete: its checkpoint stays
 	StatusAbsent      Status = "absent"      // the tenant's zone does not have this entity
 	StatusInterrupted Status = "interrupted" // stopped by a person or a shutdown; the next run goes on
-	StatusSkipped     Status = "skipped"     // never started, because the run ended first
+	StatusSkipped     Status = "skipped"     // never started, because the run ended first; or nothing to verify, and Verify says why
 )
 
 // Run is the record of one command's work on one tenant.
@@ -34,7 +34,7 @@ type Run struct {
 type StreamReport struct {
 	Entity          string    `json:"entity"`
 	Table           string    `json:"table"`
-	Mode            string    `json:"mode"` // first, incremental, full, parent, fetch
+	Mode            string    `json:"mode"` // first, incremental, full, parent, fetch, verify
 	Class           string    `json:"class"`
 	Status          Status    `json:"status"`
 	LoadID          int64     `json:"load_id,omitempty"`
@@ -49,4 +49,6 @@ type StreamReport struct {
 	CompleteThrough time.Time `json:"complete_through,omitzero"`
 	Error           string    `json:"error,omitempty"`
 	ErrorClass      Class     `json:"error_class,omitempty"`
+
+	Verify *Verification `json:"verify,omitempty"` // of the command verify
 }

@@ -30,6 +30,7 @@ type Runner struct {
 	Streams     int           // entities read side by side; 0: 4
 	Overlap     time.Duration // how far an incremental read reaches behind its checkpoint
 	MetadataAge time.Duration // how long an entity's metadata is trusted; 0: 24 h
+	FullEvery   time.Duration // how long change stamps are trusted until everything is read again; 0: for ever
 }
 
 // republishAfter bounds how far the freshness shown in a publication lags behind runs that changed nothing.
@@ -68,7 +69,7 @@ type run struct {
 func (r *Runner) Sync(ctx context.Context, req SyncRequest) (Run, error) {
 	s := r.newRun("sync", req)
 	s.work = s.sync
-	return s.do(ctx)
+	return s.perform(ctx)
 }
 
 func (r *Runner) newRun(command string, req SyncRequest) *run {
@@ -77,8 +78,8 @@ func (r *Runner) newRun(command string, req SyncRequest) *run {
 	return s
 }
 
-// do runs the work on every entity, records the run and publishes.
-func (s *run) do(ctx context.Context) (Run, error) {
+// perform does the run's work on every stream, records it and publishes the result.
+func (s *run) perform(ctx context.Context) (Run, error) {
 	r := s.Runner
 	id, err := r.Sink.BeginRun(ctx, s.rec)
 	if err != nil {
@@ -164,6 +165,7 @@ func (s *run) stream(ctx context.Context, e *schemas.Entity) {
 	case err == nil && report.Rejected > 0:
 		report.Status, report.ErrorClass = StatusPartial, ClassPartial
 		report.Error = fmt.Sprintf("values that do not fit their type: %d, NULL in the table (they are in _atsync.rejects, with the reason)", report.Rejected)
+	case err == nil && report.Status != "": // the work has judged itself
 	case err == nil:
 		report.Status = StatusOK
 	case ctx.Err() != nil || class == ClassCanceled:
@@ -224,8 +226,8 @@ func (s *run) committed() bool {
 	return false
 }
 
-// levels groups entities so that each comes after the one whose changes it follows, big ones first
-// within a level.
+// levels groups entities so that each comes after the ones that it follows, its parent and the logs of deletions,
+// big ones first within a level.
 func levels(entities []*schemas.Entity) [][]*schemas.Entity {
 	selected := map[string]*schemas.Entity{}
 	for _, e := range entities {
@@ -235,6 +237,9 @@ func levels(entities []*schemas.Entity) [][]*schemas.Entity {
 		d := 0
 		for selected[e.Follows()] != nil && d < len(entities) {
 			e, d = selected[e.Follows()], d+1
+		}
+		if slices.ContainsFunc(lanes(e), func(l lane) bool { return selected[l.log] != nil }) {
+			d++
 		}
 		return d
 	}

@@ -26,6 +26,17 @@ type Sink interface {
 	// Next returns up to limit rows of a table from behind a place, in the order in which loads wrote or tombstoned
 	// them, by id within a load: a feed of changes that can be left and taken up again. An unknown table has none.
 	Next(ctx context.Context, table string, after Place, limit int) ([]Place, error)
+	// Named returns the distinct values of an integer column among rows that a feed selects, ascending, and the
+	// newest load that touched the table. An unknown table or column has none.
+	Named(ctx context.Context, f Feed) (values []int64, newest int64, err error)
+
+	// Extent counts the live rows of a table with after < id <= until (nil: no bound) and finds the middle one;
+	// LiveIDs lists them, ascending. An unknown table has none.
+	Extent(ctx context.Context, table string, after, until *int64) (Extent, error)
+	LiveIDs(ctx context.Context, table string, after, until *int64) ([]int64, error)
+
+	// Duplicates counts the rows of a table, tombstones included, that repeat an id: 0, or the table is broken.
+	Duplicates(ctx context.Context, table string) (int64, error)
 
 	// SaveMetadata keeps an entity's live metadata for later runs and brings the table picklists up to
 	// date with it. It reports how many picklist rows are new or changed.
@@ -60,6 +71,21 @@ type Publisher interface {
 	Published() (time.Time, bool)
 }
 
+// Extent is what a sink holds of a range of ids.
+type Extent struct {
+	Live   int64 // rows that are not tombstoned
+	Median int64 // the id in the middle: at least half of them are not above it; 0 without rows
+}
+
+// Feed selects rows of a table that say something of other rows.
+type Feed struct {
+	Table  string
+	Column string    // holds the ids that the rows name
+	After  int64     // rows written by later loads only
+	Stamp  string    // column of a time …
+	Since  time.Time // … that is at or after this, or NULL
+}
+
 // Publication describes one published version.
 type Publication struct {
 	Path    string  `json:"path"`
@@ -92,6 +118,8 @@ type Checkpoint struct {
 	RereadAt        time.Time `json:"reread_at,omitzero"`        // start of the last read of the recent window (append)
 	ParentLoad      int64     `json:"parent_load,omitempty"`     // newest load of the parent's table that was followed (parent)
 	ParentID        int64     `json:"parent_id,omitempty"`       // read parent by parent: of that load, up to this parent
+
+	LogLoads map[string]int64 `json:"log_loads,omitempty"` // newest load followed of each log of deletions, by the log's entity
 }
 
 // LoadSpec describes a load before its first batch.
@@ -100,7 +128,12 @@ type LoadSpec struct {
 	Table    *schemas.Table
 	Class    schemas.Class // chosen for this run
 	Window   Window
+	Mode     Mode
 	Complete bool // every row of the source is read: enables Absent without scope
+
+	// MissedSince, if not zero, makes the commit write a row of _atsync.stamp_misses: how many stored rows differ
+	// from what was read though none of their stamps is at or after this time.
+	MissedSince time.Time
 }
 
 // Load brings one read into one table. It is used by one goroutine at a time and must end in Commit or

@@ -71,6 +71,7 @@ type Slice struct {
 	After  *int64 // nil: from the first id (ids can be 0 or negative)
 	Until  *int64 // nil: to the end
 
+	Fields   []string // Autotask names of the fields wanted, the id among them; nil: all. Table has no other columns then
 	Priority Priority // whose share of the quota its requests take
 }
 

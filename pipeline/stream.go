@@ -28,6 +28,7 @@ func (s *run) sync(ctx context.Context, e *schemas.Entity, report *StreamReport)
 		serverTime: s.login.ServerTime,
 		overlap:    s.Overlap,
 		full:       s.req.Full,
+		fullEvery:  s.FullEvery,
 	}
 	if e.PerParent() {
 		return s.syncPerParent(ctx, in, report)
@@ -47,19 +48,35 @@ func (s *run) sync(ctx context.Context, e *schemas.Entity, report *StreamReport)
 		in.parents = slices.Compact(in.parents)
 	}
 	plan := planStream(in)
+	guarded := s.read(ctx, in.table, state, plan, report)
+	if plan.Due && ClassOf(guarded) == ClassGuard {
+		// What is new must not wait until a person has looked into what is gone.
+		in.fullEvery = 0
+		plan = planStream(in)
+		err = s.read(ctx, in.table, state, plan, report)
+	} else {
+		err, guarded = guarded, nil
+	}
+	if err != nil {
+		return err
+	}
+	report.CompleteThrough = plan.Next.CompleteThrough
+	if err := s.followLogs(ctx, in.table, plan.Next, state.LiveRows, report); err != nil {
+		return err
+	}
+	return guarded
+}
+
+// read does what a plan says.
+func (s *run) read(ctx context.Context, t *schemas.Table, state StreamState, plan Plan, report *StreamReport) error {
 	report.Mode, report.Class = string(plan.Mode), string(plan.Class)
 	if s.Trace != nil && s.Trace.StreamStarted != nil {
-		s.Trace.StreamStarted(e.Name, report.Mode)
+		s.Trace.StreamStarted(t.Entity.Name, report.Mode)
 	}
 	if plan.Mode == ModeParent {
-		err = s.readParents(ctx, in.table, state, plan, report)
-	} else {
-		err = s.readWindow(ctx, in.table, state, plan, report)
+		return s.readParents(ctx, t, state, plan, report)
 	}
-	if err == nil {
-		report.CompleteThrough = plan.Next.CompleteThrough
-	}
-	return err
+	return s.readWindow(ctx, t, state, plan, report)
 }
 
 // metadata returns the entity's live metadata, asking for it at most once a day.
@@ -84,7 +101,7 @@ func (r *Runner) stale(state StreamState, req SyncRequest) bool {
 // readWindow reads one window whole and commits it.
 func (s *run) readWindow(ctx context.Context, t *schemas.Table, state StreamState, plan Plan, report *StreamReport) error {
 	complete := plan.Window.All()
-	l, err := s.begin(ctx, LoadSpec{Table: t, Class: plan.Class, Window: plan.Window, Complete: complete})
+	l, err := s.begin(ctx, LoadSpec{Table: t, Class: plan.Class, Window: plan.Window, Mode: plan.Mode, Complete: complete, MissedSince: plan.MissedSince})
 	if err != nil {
 		return err
 	}
@@ -93,6 +110,11 @@ func (s *run) readWindow(ctx context.Context, t *schemas.Table, state StreamStat
 	if complete && (plan.Mode == ModeFirst || state.LiveRows > pageSize) {
 		if announced, err = s.announce(ctx, t, plan, state); err != nil {
 			return err
+		}
+		if plan.Mode != ModeFirst {
+			if err := s.guard(ctx, t.Entity, state.LiveRows-announced, state.LiveRows); err != nil {
+				return err
+			}
 		}
 	}
 	if err := s.Source.Read(ctx, Slice{Table: t, Window: plan.Window}, l.stage(ctx)); err != nil {
@@ -207,7 +229,7 @@ const fewDeletes = 5
 // guard refuses a read that would tombstone more than max(50, 2 %) of a table or empty it: more
 // often a lost right than real deletions (api.md §9). Beyond a few rows it asks whether the user may still read the entity.
 func (s *run) guard(ctx context.Context, e *schemas.Entity, missing, live int64) error {
-	if missing == 0 {
+	if missing <= 0 {
 		return nil
 	}
 	access, emptied := AccessUnknown, missing >= live
@@ -227,10 +249,14 @@ func (s *run) guard(ctx context.Context, e *schemas.Entity, missing, live int64)
 	if s.req.AllowDeletes || missing <= max(50, live/50) && (!emptied || live <= 5 && access != AccessRestricted) {
 		return nil
 	}
+	allowed := "atsync sync --full --allow-deletes"
+	if s.rec.Command == "verify" {
+		allowed = "atsync verify --repair --allow-deletes"
+	}
 	return &Error{
 		Class: ClassGuard, Op: "guard",
 		Err:    fmt.Errorf("%d of %d rows are no longer listed; nothing was changed", missing, live),
-		Remedy: "check the API user's rights and lines of business; if the rows are really gone, run: atsync sync --full --allow-deletes",
+		Remedy: "check the API user's rights and lines of business; if the rows are really gone, run: " + allowed,
 	}
 }
 
@@ -274,7 +300,7 @@ func (s *run) readParents(ctx context.Context, t *schemas.Table, state StreamSta
 // readParentGroup re-reads the children of some parents; live is how many children there were before the run.
 func (s *run) readParentGroup(ctx context.Context, t *schemas.Table, parents []int64, plan Plan, next Checkpoint, live int64, report *StreamReport) error {
 	w := Window{InField: plan.Key, In: parents}
-	l, err := s.begin(ctx, LoadSpec{Table: t, Class: plan.Class, Window: w})
+	l, err := s.begin(ctx, LoadSpec{Table: t, Class: plan.Class, Window: w, Mode: ModeParent})
 	if err != nil {
 		return err
 	}

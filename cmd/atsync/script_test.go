@@ -72,6 +72,7 @@ func TestScripts(t *testing.T) {
 //	move NAME OTHER                           move the API user to another zone
 //	lock NAME, unlock NAME                    lock the API user as failed logins do; unlock
 //	edit NAME update|insert|delete ENTITY N   change the first N rows, add N rows, delete the last N
+//	edit NAME vanish ENTITY N                 delete the last N, with no row in a log of deletions
 //	logins NAME N                             at most N refused logins since the simulator started or was locked
 //	requests NAME N                           at most N requests since the last such line
 //	equal NAME FILE ENTITY…                   the live rows in FILE are the simulator's, field for field

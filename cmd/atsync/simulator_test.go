@@ -223,6 +223,8 @@ func scriptEdit(ts *testscript.TestScript, args []string) {
 			s.Data().Insert(entity, value)
 		case "delete":
 			s.Data().Delete(entity, ids[len(ids)-1-i])
+		case "vanish":
+			s.Data().DeleteQuietly(entity, ids[len(ids)-1-i])
 		default:
 			ts.Fatalf("no such edit: %s", args[1])
 		}

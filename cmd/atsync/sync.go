@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"slices"
 
@@ -90,21 +91,36 @@ func narrow(tenants []config.TenantConfig, patterns []string) error {
 	return nil
 }
 
+type (
+	// work is what a command does with a tenant's entities.
+	work func(ctx context.Context, r *pipeline.Runner, entities []*schemas.Entity) (pipeline.Run, error)
+	// summary prints a run for people.
+	summary func(w io.Writer, run pipeline.Run, verbose bool) error
+)
+
 // syncReport is the --json output of sync.
 type syncReport struct {
 	Runs []pipeline.Run `json:"runs"`
 }
 
 func (e *env) sync(ctx context.Context, opts syncOptions) error {
+	return e.eachTenant(ctx, "sync", opts.tenants, opts.entities, console.RunSummary,
+		func(ctx context.Context, r *pipeline.Runner, entities []*schemas.Entity) (pipeline.Run, error) {
+			return r.Sync(ctx, pipeline.SyncRequest{Entities: entities, Full: opts.full, AllowDeletes: opts.allowDeletes})
+		})
+}
+
+// eachTenant lets a command's work run on the chosen tenants, one after the other, and prints what became of it.
+func (e *env) eachTenant(ctx context.Context, command string, names, patterns []string, summary summary, do work) error {
 	cfg, err := e.loadConfig()
 	if err != nil {
 		return err
 	}
-	tenants, err := selected(cfg, opts.tenants)
+	tenants, err := selected(cfg, names)
 	if err != nil {
 		return err
 	}
-	if err := narrow(tenants, opts.entities); err != nil {
+	if err := narrow(tenants, patterns); err != nil {
 		return err
 	}
 	total := 0
@@ -117,11 +133,11 @@ func (e *env) sync(ctx context.Context, opts syncOptions) error {
 	var errs []error
 	for _, t := range tenants {
 		if ctx.Err() != nil {
-			errs = append(errs, &pipeline.Error{Class: pipeline.ClassCanceled, Tenant: t.Name, Op: "sync",
+			errs = append(errs, &pipeline.Error{Class: pipeline.ClassCanceled, Tenant: t.Name, Op: command,
 				Err: errors.New("interrupted before it began"), Remedy: "run it again"})
 			break
 		}
-		run, err := w.syncTenant(ctx, t, opts, feed)
+		run, err := w.onTenant(ctx, t, feed, do)
 		if run.StartedAt.IsZero() { // it never began: there is nothing to report but the error
 			errs = append(errs, err)
 			continue
@@ -133,7 +149,7 @@ func (e *env) sync(ctx context.Context, opts syncOptions) error {
 		errs = append(errs, err)
 	}
 	feed.close()
-	if err := e.reportRuns(runs); err != nil {
+	if err := e.reportRuns(runs, summary); err != nil {
 		return err
 	}
 	return verdict(errs)
@@ -147,8 +163,8 @@ func verdict(errs []error) error {
 	return errors.Join(errs...)
 }
 
-// syncTenant runs one tenant's sync. The run is zero if it could not begin.
-func (w wiring) syncTenant(ctx context.Context, t config.TenantConfig, opts syncOptions, feed *feed) (run pipeline.Run, err error) {
+// onTenant does a command's work on one tenant. The run is zero if it could not begin.
+func (w wiring) onTenant(ctx context.Context, t config.TenantConfig, feed *feed, do work) (run pipeline.Run, err error) {
 	w.trace = feed.trace(t.Name)
 	s, err := w.open(ctx, t)
 	if err != nil {
@@ -159,11 +175,11 @@ func (w wiring) syncTenant(ctx context.Context, t config.TenantConfig, opts sync
 			w.log.ErrorContext(ctx, "closing", "tenant", t.Name, "error", closed)
 		}
 	}()
-	return s.runner(w.trace).Sync(ctx, pipeline.SyncRequest{Entities: t.Entities, Full: opts.full, AllowDeletes: opts.allowDeletes})
+	return do(ctx, s.runner(w.trace), t.Entities)
 }
 
 // reportRuns prints what the runs did.
-func (e *env) reportRuns(runs []pipeline.Run) error {
+func (e *env) reportRuns(runs []pipeline.Run, summary summary) error {
 	if e.json {
 		return e.printJSON(syncReport{Runs: slices.Concat([]pipeline.Run{}, runs)})
 	}
@@ -173,7 +189,7 @@ func (e *env) reportRuns(runs []pipeline.Run) error {
 				return err
 			}
 		}
-		if err := console.RunSummary(e.stdout, run, e.verbose); err != nil {
+		if err := summary(e.stdout, run, e.verbose); err != nil {
 			return err
 		}
 	}

@@ -158,6 +158,7 @@ func (s *site) runner(trace *pipeline.Trace) *pipeline.Runner {
 		Publisher: s.publisher,
 		Trace:     trace,
 		Overlap:   s.cfg.Overlap,
+		FullEvery: s.cfg.FullEvery,
 
 		PublishEvery: s.cfg.PublishEvery,
 	}

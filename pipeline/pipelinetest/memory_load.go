@@ -82,7 +82,7 @@ func (l *memoryLoad) stage(b pipeline.Batch) error {
 	if b.Record == nil {
 		return nil
 	}
-	stamps := l.stamps()
+	stamps, reads := l.stamps(), l.reads()
 	rows := make([]stagedRow, b.Record.NumRows())
 	for i := range rows {
 		rows[i].memoryRow = &memoryRow{cells: map[string]string{}, syncedAt: readAt}
@@ -106,10 +106,12 @@ func (l *memoryLoad) stage(b pipeline.Batch) error {
 			default:
 				rows[i].cells[f.Name] = text
 			}
-			if at, ok := col.(*array.Timestamp); ok && slices.Contains(stamps, f.Name) {
-				if v := at.Value(i).ToTime(arrow.Microsecond); v.After(rows[i].version) {
+			if at, ok := col.(*array.Timestamp); ok {
+				v := at.Value(i).ToTime(arrow.Microsecond)
+				if slices.Contains(stamps, f.Name) && v.After(rows[i].version) {
 					rows[i].version = v
 				}
+				rows[i].seen = rows[i].seen || slices.Contains(reads, f.Name) && !v.Before(l.spec.MissedSince)
 			}
 		}
 	}
@@ -246,11 +248,13 @@ func (l *memoryLoad) Commit(ctx context.Context, c pipeline.Commit) (pipeline.Lo
 	s.loads++
 	res := pipeline.LoadResult{LoadID: s.loads, Fetched: int64(len(l.staged))}
 	res.SchemaChanged = l.evolve(t)
-	l.merge(t, &res)
+	var missed misses
+	l.merge(t, &res, &missed)
+	l.logMisses(t, missed)
 	l.bury(t, c, &res)
 	t.checkpoint, t.checked = microCheckpoint(c.Checkpoint), true
 	s.log("_atsync.loads", map[string]string{"load_id": number(res.LoadID), "entity": entity, "table_name": t.name, "status": "ok",
-		"class": string(l.spec.Class), "requests": number(c.Requests)})
+		"mode": string(l.spec.Mode), "class": string(l.spec.Class), "requests": number(c.Requests)})
 	return res, nil
 }
 
@@ -302,7 +306,7 @@ func rescale(cells map[string]string, c schemas.Column) {
 }
 
 // merge applies the staged rows and their rejects.
-func (l *memoryLoad) merge(t *memoryTable, res *pipeline.LoadResult) {
+func (l *memoryLoad) merge(t *memoryTable, res *pipeline.LoadResult, missed *misses) {
 	newest := map[int64]*memoryRow{}
 	var order []int64
 	for _, row := range l.staged {
@@ -321,6 +325,7 @@ func (l *memoryLoad) merge(t *memoryTable, res *pipeline.LoadResult) {
 			continue
 		}
 		res.Rejected += l.settleRejects(t, id, row.syncedAt)
+		missed.compare(id, old, row)
 		switch {
 		case old == nil:
 			res.Inserted++

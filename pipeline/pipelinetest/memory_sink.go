@@ -53,6 +53,7 @@ type memoryTable struct {
 type memoryRow struct {
 	cells     map[string]string
 	version   time.Time // greatest change stamp; zero: none
+	seen      bool      // a stamp is at or after LoadSpec.MissedSince
 	hash      int64
 	syncedAt  time.Time
 	loadID    int64

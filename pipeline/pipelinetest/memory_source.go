@@ -225,12 +225,22 @@ func (s *MemorySource) page(sl pipeline.Slice, after *int64) []map[string]any {
 	rows := s.rows[sl.Table.Entity.Name]
 	for _, id := range slices.Sorted(maps.Keys(rows)) {
 		if inSlice(sl, after, id, rows[id]) {
-			if items = append(items, rows[id]); len(items) == s.pageSize() {
+			if items = append(items, wanted(rows[id], sl.Fields)); len(items) == s.pageSize() {
 				break
 			}
 		}
 	}
 	return items
+}
+
+// wanted leaves the wanted fields of a row; nil wants all.
+func wanted(row map[string]any, fields []string) map[string]any {
+	if fields == nil {
+		return row
+	}
+	row = maps.Clone(row)
+	maps.DeleteFunc(row, func(name string, _ any) bool { return !slices.Contains(fields, name) })
+	return row
 }
 
 func inSlice(sl pipeline.Slice, after *int64, id int64, row map[string]any) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 
 	"github.com/atsync/atsync/pipeline"
 )
@@ -33,6 +34,10 @@ func (s *MemorySink) SetCheckpoint(ctx context.Context, entity string, cp *pipel
 
 func microCheckpoint(cp pipeline.Checkpoint) pipeline.Checkpoint {
 	cp.CompleteThrough, cp.FullAt, cp.RereadAt = micros(cp.CompleteThrough), micros(cp.FullAt), micros(cp.RereadAt)
+	cp.LogLoads = maps.Clone(cp.LogLoads)
+	if len(cp.LogLoads) == 0 {
+		cp.LogLoads = nil
+	}
 	return cp
 }
 

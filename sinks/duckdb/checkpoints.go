@@ -29,9 +29,14 @@ func (w *Warehouse) SetCheckpoint(ctx context.Context, entity string, cp *pipeli
 			}
 			return w.logState(s, entity, old, nil, note)
 		}
+		logs, err := json.Marshal(cp.LogLoads)
+		if err != nil {
+			return err
+		}
 		err = s.exec(`UPDATE _atsync.checkpoints SET complete_through = ?, full_at = ?, reread_at = ?, parent_load = ?,
-			parent_id = ?, updated_at = ?
-			WHERE entity = ?`, instant(cp.CompleteThrough), instant(cp.FullAt), instant(cp.RereadAt), cp.ParentLoad, cp.ParentID, w.now(), entity)
+			parent_id = ?, log_loads = ?::JSON, updated_at = ?
+			WHERE entity = ?`, instant(cp.CompleteThrough), instant(cp.FullAt), instant(cp.RereadAt), cp.ParentLoad, cp.ParentID,
+			string(logs), w.now(), entity)
 		if err != nil {
 			return err
 		}

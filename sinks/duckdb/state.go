@@ -49,10 +49,21 @@ func (w *Warehouse) stream(ctx context.Context, entity string) (st pipeline.Stre
 
 // checkpoint reads an entity's checkpoint, zero if it has none.
 func checkpoint(ctx context.Context, q querier, entity string) (cp pipeline.Checkpoint, err error) {
-	err = q.QueryRowContext(ctx, `SELECT complete_through, full_at, reread_at, parent_load, coalesce(parent_id, 0)
+	var logs string
+	err = q.QueryRowContext(ctx, `SELECT complete_through, full_at, reread_at, parent_load, coalesce(parent_id, 0),
+			coalesce(log_loads::VARCHAR, '{}')
 		FROM _atsync.checkpoints WHERE entity = ?`, entity).
-		Scan(when(&cp.CompleteThrough), when(&cp.FullAt), when(&cp.RereadAt), &cp.ParentLoad, &cp.ParentID)
-	return cp, noRows(err)
+		Scan(when(&cp.CompleteThrough), when(&cp.FullAt), when(&cp.RereadAt), &cp.ParentLoad, &cp.ParentID, &logs)
+	if err != nil {
+		return cp, noRows(err)
+	}
+	if err := json.Unmarshal([]byte(logs), &cp.LogLoads); err != nil {
+		return cp, fmt.Errorf("checkpoint of %s: %w", entity, err)
+	}
+	if len(cp.LogLoads) == 0 {
+		cp.LogLoads = nil
+	}
+	return cp, nil
 }
 
 func (w *Warehouse) tableOf(ctx context.Context, entity string) (table string, err error) {

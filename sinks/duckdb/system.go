@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/atsync/atsync/pipeline"
 )
@@ -20,7 +21,8 @@ func systemTables() []systemTable {
 	return []systemTable{
 		{"_atsync.checkpoints", "How far each entity has been read; written with the rows it speaks of. Times are Autotask's clock.",
 			`entity VARCHAR, table_name VARCHAR, class VARCHAR, complete_through TIMESTAMPTZ, full_at TIMESTAMPTZ,
-			reread_at TIMESTAMPTZ, parent_load BIGINT, parent_id BIGINT, load_id BIGINT, run_id BIGINT, updated_at TIMESTAMPTZ`},
+			reread_at TIMESTAMPTZ, parent_load BIGINT, parent_id BIGINT, log_loads JSON, load_id BIGINT, run_id BIGINT,
+			updated_at TIMESTAMPTZ`},
 		{"_atsync.runs", "One row for each command that worked on this tenant; streams holds its report per entity.",
 			`run_id BIGINT, tenant VARCHAR, command VARCHAR, started_at TIMESTAMPTZ, ended_at TIMESTAMPTZ, status VARCHAR,
 			requests BIGINT, error VARCHAR, error_class VARCHAR, streams JSON`},
@@ -40,6 +42,8 @@ func systemTables() []systemTable {
 			old_type VARCHAR, new_type VARCHAR`},
 		{"_atsync.tombstone_log", "Rows found deleted, and rows that came back (event: deleted, restored).",
 			`entity VARCHAR, table_name VARCHAR, id BIGINT, event VARCHAR, reason VARCHAR, load_id BIGINT, noted_at TIMESTAMPTZ`},
+		{"_atsync.stamp_misses", "Whole re-reads: how many rows differed though their stamps say that nothing changed since the last sync.",
+			`entity VARCHAR, table_name VARCHAR, load_id BIGINT, noted_at TIMESTAMPTZ, compared BIGINT, missed BIGINT, example_ids JSON`},
 		{"_atsync.holds", "A tenant whose login was refused: no request is sent until the credentials change.",
 			`tenant VARCHAR, since TIMESTAMPTZ, reason VARCHAR, fingerprint VARCHAR`},
 		{"_atsync.state_log", "Checkpoints changed by hand (atsync state): who, when, from what to what; a reset has no new one.",
@@ -75,11 +79,12 @@ func (w *Warehouse) createSystem(ctx context.Context) error {
 			`CREATE TABLE IF NOT EXISTS _atsync.info (key VARCHAR, value VARCHAR)`,
 		}
 		for _, t := range systemTables() {
-			ddl = append(ddl,
-				`CREATE TABLE IF NOT EXISTS `+t.name+` (`+t.columns+`)`,
-				`COMMENT ON TABLE `+t.name+` IS `+literal(t.comment))
+			ddl = append(ddl, `CREATE TABLE IF NOT EXISTS `+t.name+` (`+t.columns+`)`)
+			for column := range strings.SplitSeq(t.columns, ",") { // a warehouse of an older format may lack some
+				ddl = append(ddl, `ALTER TABLE `+t.name+` ADD COLUMN IF NOT EXISTS `+column)
+			}
+			ddl = append(ddl, `COMMENT ON TABLE `+t.name+` IS `+literal(t.comment))
 		}
-		ddl = append(ddl, `ALTER TABLE _atsync.checkpoints ADD COLUMN IF NOT EXISTS parent_id BIGINT`) // format 2
 		ddl = append(ddl, freshnessView,
 			`COMMENT ON VIEW _atsync.freshness IS 'Up to when each table is complete, and how long ago that is.'`,
 			`DELETE FROM _atsync.info WHERE key IN ('format', 'tenant')`)

@@ -47,6 +47,7 @@ type condition struct {
 type queryBody struct {
 	Filter     []condition `json:"filter"` // all of them must hold
 	MaxRecords int         `json:"MaxRecords,omitempty"`
+	Fields     []string    `json:"IncludeFields,omitempty"` // nil: all
 }
 
 // stampFormat is how a filter names an instant, to the millisecond, UTC.
@@ -83,8 +84,9 @@ func windowConditions(w pipeline.Window) ([]condition, error) {
 
 // sliceQuery asks for one slice; only the place in it changes from page to page.
 type sliceQuery struct {
-	fixed []condition // the window and the slice's end
-	size  int
+	fixed  []condition // the window and the slice's end
+	size   int
+	fields []string
 }
 
 func newSliceQuery(slice pipeline.Slice, size int) (*sliceQuery, error) {
@@ -95,13 +97,13 @@ func newSliceQuery(slice pipeline.Slice, size int) (*sliceQuery, error) {
 	if slice.Until != nil {
 		fixed = append(fixed, condition{Op: opLte, Field: "id", Value: *slice.Until})
 	}
-	return &sliceQuery{fixed: fixed, size: size}, nil
+	return &sliceQuery{fixed: fixed, size: size, fields: slice.Fields}, nil
 }
 
 // page returns the body that asks for the page behind an id, or for the first page: ids can be 0 or
 // negative, so that page asks for every id there is (api.md §4).
 func (q *sliceQuery) page(after *int64) ([]byte, error) {
-	return json.Marshal(queryBody{Filter: q.behind(after), MaxRecords: q.size})
+	return json.Marshal(queryBody{Filter: q.behind(after), MaxRecords: q.size, Fields: q.fields})
 }
 
 // count returns the body that counts the rows behind an id.
