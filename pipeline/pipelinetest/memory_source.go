@@ -30,6 +30,9 @@ type MemorySource struct {
 	LoginErr    error
 	DescribeErr func(entity string) error
 
+	// QuotaUse is what Quota returns.
+	QuotaUse pipeline.QuotaUse
+
 	mu       sync.Mutex
 	rows     map[string]map[int64]map[string]any
 	requests map[string]int64
@@ -220,3 +223,6 @@ func inSlice(sl pipeline.Slice, after *int64, id int64, row map[string]any) bool
 		return bytes.Equal(fmt.Append(nil, v), fmt.Append(nil, row[w.InField]))
 	})
 }
+
+// Quota implements pipeline.Source.
+func (s *MemorySource) Quota() pipeline.QuotaUse { return s.QuotaUse }

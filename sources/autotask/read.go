@@ -23,7 +23,8 @@ const (
 // that is not full and names no next one. While a batch is emitted, the next page is already under way.
 func (c *Client) Read(ctx context.Context, slice pipeline.Slice, emit func(pipeline.Batch) error) error {
 	entity := slice.Table.Entity
-	rq := request{entity: entity.Name, op: opQuery, method: http.MethodPost, path: entity.Path + "/query", limit: c.limits.PageBytes}
+	rq := request{entity: entity.Name, op: opQuery, method: http.MethodPost, path: entity.Path + "/query",
+		limit: c.limits.PageBytes, priority: slice.Priority}
 	q, err := newSliceQuery(slice, c.limits.PageSize)
 	if err != nil {
 		return c.fail(&rq, &failure{class: pipeline.ClassInternal, err: err})
@@ -173,7 +174,8 @@ func (r *reader) flush(emit func(pipeline.Batch) error) error {
 // Count asks how many rows a slice holds.
 func (c *Client) Count(ctx context.Context, slice pipeline.Slice) (int64, error) {
 	entity := slice.Table.Entity
-	rq := &request{entity: entity.Name, op: opCount, method: http.MethodPost, path: entity.Path + "/query/count", limit: c.limits.MetadataBytes}
+	rq := &request{entity: entity.Name, op: opCount, method: http.MethodPost, path: entity.Path + "/query/count",
+		limit: c.limits.MetadataBytes, priority: slice.Priority}
 	q, err := newSliceQuery(slice, c.limits.PageSize)
 	if err == nil {
 		rq.body, err = q.count(slice.After)
