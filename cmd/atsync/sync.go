@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +32,12 @@ func newSyncCommand(e *env) *cobra.Command {
 			"  atsync sync --entity Resources --full\n" +
 			"  atsync --json sync | jq '.runs[].status'",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return e.sync(cmd.Context(), opts) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if opts.patience <= 0 {
+				return usage(cmd, "--patience %s: must be more than nothing, such as 10m", opts.patience)
+			}
+			return e.sync(cmd.Context(), opts)
+		},
 	}
 	opts.addFlags(cmd)
 	return cmd
@@ -42,6 +48,7 @@ type syncOptions struct {
 	entities     []string
 	full         bool
 	allowDeletes bool
+	patience     time.Duration
 }
 
 func (o *syncOptions) addFlags(cmd *cobra.Command) {
@@ -49,6 +56,7 @@ func (o *syncOptions) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&o.entities, "entity", nil, "sync only this `entity`, preset or pattern in place of what the configuration says; may be repeated")
 	cmd.Flags().BoolVar(&o.full, "full", false, "read every row instead of what changed, and mark rows that are gone as deleted")
 	cmd.Flags().BoolVar(&o.allowDeletes, "allow-deletes", false, "let a whole read mark more rows as deleted than the guard allows (50 rows or 2 %)")
+	cmd.Flags().DurationVar(&o.patience, "patience", time.Hour, "how long a request may wait while the hour's requests are used up: a `duration` like 10m")
 }
 
 // addTenantFlag is the flag --tenant, which several commands have.
@@ -100,6 +108,7 @@ func (e *env) sync(ctx context.Context, opts syncOptions) error {
 	}
 	feed := e.newFeed(cfg, total, len(tenants))
 	w := e.newWiring(cfg, feed.log)
+	w.patience = opts.patience
 	var runs []pipeline.Run
 	var errs []error
 	for _, t := range tenants {

@@ -11,7 +11,7 @@ import (
 )
 
 // formatVersion is the version of the system tables. A warehouse with a newer one is refused.
-const formatVersion = 1
+const formatVersion = 2
 
 // A systemTable is one of _atsync's tables: what analysts and `atsync status` read.
 type systemTable struct{ name, comment, columns string }
@@ -21,9 +21,9 @@ func systemTables() []systemTable {
 		{"_atsync.checkpoints", "How far each entity has been read; written with the rows it speaks of. Times are Autotask's clock.",
 			`entity VARCHAR, table_name VARCHAR, class VARCHAR, complete_through TIMESTAMPTZ, full_at TIMESTAMPTZ,
 			reread_at TIMESTAMPTZ, parent_load BIGINT, load_id BIGINT, run_id BIGINT, updated_at TIMESTAMPTZ`},
-		{"_atsync.runs", "One row for each command that worked on this tenant; streams holds its report per entity.",
+		{"_atsync.runs", "One row for each command that worked on this tenant; streams holds its report per entity, quota what it took of the hour's requests.",
 			`run_id BIGINT, tenant VARCHAR, command VARCHAR, started_at TIMESTAMPTZ, ended_at TIMESTAMPTZ, status VARCHAR,
-			requests BIGINT, error VARCHAR, error_class VARCHAR, streams JSON`},
+			requests BIGINT, error VARCHAR, error_class VARCHAR, streams JSON, quota JSON`},
 		{"_atsync.loads", "One row for each read of one entity, committed or failed.",
 			`load_id BIGINT, run_id BIGINT, entity VARCHAR, table_name VARCHAR, mode VARCHAR, class VARCHAR, complete BOOLEAN,
 			read_window JSON, started_at TIMESTAMPTZ, ended_at TIMESTAMPTZ, status VARCHAR, fetched BIGINT, inserted BIGINT,
@@ -61,7 +61,7 @@ FROM (SELECT entity, arg_max(table_name, load_id) AS table_name, arg_max(class, 
 LEFT JOIN _atsync.checkpoints c ON c.entity = l.entity
 ORDER BY l.entity`
 
-// createSystem creates what is missing of _atsync, or refuses a warehouse of a newer format.
+// createSystem creates what is missing of _atsync, which upgrades an older warehouse, or refuses a warehouse of a newer format.
 func (w *Warehouse) createSystem(ctx context.Context) error {
 	version, err := w.format(ctx)
 	if err != nil || version == formatVersion {
@@ -77,9 +77,9 @@ func (w *Warehouse) createSystem(ctx context.Context) error {
 				`CREATE TABLE IF NOT EXISTS `+t.name+` (`+t.columns+`)`,
 				`COMMENT ON TABLE `+t.name+` IS `+literal(t.comment))
 		}
-		ddl = append(ddl, freshnessView,
+		ddl = append(ddl, `ALTER TABLE _atsync.runs ADD COLUMN IF NOT EXISTS quota JSON`, freshnessView, // since format 2
 			`COMMENT ON VIEW _atsync.freshness IS 'Up to when each table is complete, and how long ago that is.'`,
-			`DELETE FROM _atsync.info`)
+			`DELETE FROM _atsync.info WHERE key IN ('format', 'tenant')`)
 		for _, q := range ddl {
 			if err := s.exec(q); err != nil {
 				return err

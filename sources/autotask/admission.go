@@ -164,10 +164,10 @@ func (p *permit) done(end ending) {
 	switch {
 	case end.hour:
 		q.pause(p.at, now, end.wait)
-	case end.answered && p.probe:
+	case end.answered && p.probe && p.ticket.by == byAll: // that the count can be read does not say that there is room
 		q.suspect = false
 	}
-	if end.answered && !q.suspect {
+	if end.answered && !q.suspect && p.ticket.by == byAll {
 		q.pauses = 0
 	}
 	p.free()
@@ -200,7 +200,7 @@ func (q *Quota) pause(admitted, now time.Time, d time.Duration) {
 	}
 	q.pauses++
 	if q.pauses > mostPauses {
-		d = max(d, hourPause) // whatever the server asks for, refused requests stay few
+		d = max(d, leastPause) // whatever the server asks for, refused requests stay few
 	}
 	q.pausedAt, q.pausedUntil, q.suspect = now, now.Add(min(d, longestPause)), true
 }

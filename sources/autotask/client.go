@@ -68,6 +68,8 @@ type Limits struct {
 	Attempts         int           // per request that fails in a way that may pass: default 5
 	Backoff          time.Duration // before the second attempt, doubling up to 30 s: default 500 ms
 	RetryBudget      int           // retries between two logins, over all requests: default 200
+	ThreadPause      time.Duration // after the answer that an entity has too many requests at a time, times their number: default 5 s
+	HourPause        time.Duration // after the answer that the hour is used up, unless it says how long: default 60 s
 	QuotaShare       float64       // of the hourly threshold, all integrations together, at which live requests wait: default 0.75
 	BackgroundShare  float64       // the same for verify and backfill: default 0.40
 	QuotaWait        time.Duration // how long a live request waits for quota before it fails: default 1 h
@@ -94,6 +96,8 @@ func (l Limits) withDefaults() (Limits, error) {
 	orDefault(&l.Attempts, 5)
 	orDefault(&l.Backoff, 500*time.Millisecond)
 	orDefault(&l.RetryBudget, 200)
+	orDefault(&l.ThreadPause, 5*time.Second) // the server frees a thread slightly after its answer (api.md §7)
+	orDefault(&l.HourPause, time.Minute)
 	orDefault(&l.QuotaShare, 0.75)
 	orDefault(&l.BackgroundShare, 0.40)
 	orDefault(&l.QuotaWait, time.Hour)

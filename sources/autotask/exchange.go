@@ -148,7 +148,7 @@ func (c *Client) ending(err error, f *failure) ending {
 	switch {
 	case end.hour:
 		end.answered = false
-		end.wait = jitter(hourPause)
+		end.wait = jitter(c.limits.HourPause)
 		if asked, ok := retryAfter(f.answer.header, time.Now()); ok {
 			end.wait = asked
 		}

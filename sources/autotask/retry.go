@@ -16,9 +16,8 @@ const (
 	longestBackoff = 30 * time.Second
 	fewAttempts    = 3 // where a repetition rarely helps
 	mostPauses     = 10
-	threadPause    = 5 * time.Second  // the server frees a thread slightly after its answer (api.md §7)
 	longestThread  = 5 * time.Minute  // whatever Retry-After says
-	hourPause      = 60 * time.Second // where no Retry-After says otherwise
+	leastPause     = time.Minute      // after several in a row
 	longestPause   = time.Hour        // the quota's window
 )
 
@@ -107,7 +106,7 @@ func (c *Client) yield(ctx context.Context, rq *request, t *tries, f *failure) e
 			"or give atsync a tracking identifier of its own"
 		return c.fail(rq, f)
 	}
-	wait := jitter(threadPause * time.Duration(t.pauses))
+	wait := jitter(c.limits.ThreadPause * time.Duration(t.pauses))
 	if asked, ok := retryAfter(f.answer.header, time.Now()); ok {
 		wait = min(asked, longestThread)
 	}

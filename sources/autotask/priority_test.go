@@ -1,0 +1,535 @@
+package autotask_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/atsync/atsync/pipeline"
+	"github.com/atsync/atsync/sources/autotask"
+)
+
+// database counts requests as Autotask does: those of the last 60 minutes, of all integrations. Entities are named
+// after the priority that asks for them.
+type database struct {
+	*fake
+	threshold int
+	latency   func() time.Duration
+
+	mu      sync.Mutex
+	others  []time.Time
+	own     []arrival
+	sent    map[string]int // own requests by entity, refused ones included
+	refused int
+	broken  string // the first rule that a request broke
+	shares  map[string]float64
+}
+
+type arrival struct {
+	at     time.Time
+	entity string
+}
+
+func newDatabase(t *testing.T, threshold int) *database {
+	d := &database{fake: newFake(t, 1), threshold: threshold, sent: map[string]int{},
+		shares: map[string]float64{"Live": 0.75, "Verify": 0.40, "Backfill": 0.40, "ThresholdInformation": 0.75}}
+	d.hook = d.serve
+	return d
+}
+
+func (d *database) serve(w http.ResponseWriter, _ *http.Request, op string, _ int) bool {
+	if op == "zoneInformation" {
+		return false
+	}
+	entity, _, _ := strings.Cut(op, "/")
+	served := d.arrive(entity)
+	if d.latency != nil {
+		time.Sleep(d.latency())
+	}
+	switch {
+	case !served:
+		return text(w, 429, "")
+	case op == "ThresholdInformation":
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return text(w, 200, fmt.Sprintf(`{"externalRequestThreshold":%d,"requestThresholdTimeframe":60,"currentTimeframeRequestCount":%d}`, d.threshold, d.inUse()))
+	}
+	return false
+}
+
+// arrive counts a request, unless the window is full.
+func (d *database) arrive(entity string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sent[entity]++
+	if d.inUse() >= d.threshold {
+		d.refused++
+		return false
+	}
+	d.own = append(d.own, arrival{time.Now(), entity})
+	n := 0
+	for _, a := range d.own {
+		switch {
+		case time.Since(a.at) >= time.Hour:
+		case time.Since(a.at) == 0 && a.entity != entity && d.shares[a.entity] > d.shares[entity]: // it may have been admitted later
+		default:
+			n++
+		}
+	}
+	if share := d.shares[entity]; float64(n) > share*float64(d.threshold) && d.broken == "" {
+		d.broken = fmt.Sprintf("%s makes it %d of %d requests", entity, n, d.threshold)
+	}
+	return true
+}
+
+func (d *database) inUse() int {
+	n := within(d.others)
+	for _, a := range d.own {
+		if time.Since(a.at) < time.Hour {
+			n++
+		}
+	}
+	return n
+}
+
+// within counts the instants of the last hour.
+func within(at []time.Time) (n int) {
+	for _, t := range at {
+		if time.Since(t) < time.Hour {
+			n++
+		}
+	}
+	return n
+}
+
+// use lets other integrations send n requests now.
+func (d *database) use(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for range n {
+		d.others = append(d.others, time.Now())
+	}
+}
+
+func (d *database) count(entity string) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.sent[entity]
+}
+
+func count(t *testing.T, c *autotask.Client, p pipeline.Priority) error {
+	entity := map[pipeline.Priority]string{pipeline.Live: "Live", pipeline.Verify: "Verify", pipeline.Backfill: "Backfill"}[p]
+	_, err := c.Count(t.Context(), pipeline.Slice{Table: table(entity), Priority: p})
+	return err
+}
+
+// TestOthersAt74Percent: backfill and verify wait until the window frees, however long that takes; live goes on up
+// to its own share, and then waits, too.
+func TestOthersAt74Percent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDatabase(t, 1000)
+		d.use(740)
+		c, _ := memoryClient(t, d.fake, func(cfg *autotask.Config) { cfg.Limits.QuotaWait = 3 * time.Minute })
+		if _, err := c.Login(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		var freed time.Time
+		var background sync.WaitGroup
+		for _, p := range []pipeline.Priority{pipeline.Verify, pipeline.Backfill} {
+			background.Go(func() {
+				if err := count(t, c, p); err != nil {
+					t.Error(err)
+				}
+				freed = time.Now()
+			})
+		}
+		time.Sleep(time.Minute)
+		for i := range 9 - 1 { // with the login and a poll on the way
+			if err := count(t, c, pipeline.Live); err != nil {
+				t.Fatalf("live request %d of 8: %v", i, err)
+			}
+		}
+		if d := time.Since(began); d > time.Minute {
+			t.Errorf("live requests took %v", d-time.Minute)
+		}
+		err := fmt.Errorf("none")
+		for err = nil; err == nil; {
+			err = count(t, c, pipeline.Live)
+		}
+		wantError(t, err, pipeline.ClassQuota, "of the tenant's 1000 hourly requests", "live requests wait from 75 % on", "all integrations")
+		if n := d.count("Live"); n < 8 || n > 9 {
+			t.Errorf("%d live requests, want up to 75 %%", n)
+		}
+		if n := d.count("Verify") + d.count("Backfill"); n != 0 {
+			t.Errorf("%d requests of lower priority", n)
+		}
+		background.Wait()
+		if took := freed.Sub(began); took < 59*time.Minute || took > 64*time.Minute {
+			t.Errorf("backfill went on after %v", took)
+		}
+		if n := d.count("ThresholdInformation"); n > 1+64*60/90 {
+			t.Errorf("%d polls", n)
+		}
+		if use := c.Quota(); use.WaitedSeconds < 3500 || use.Own.Backfill < 1 || use.Own.Verify < 1 || use.UsedBefore != 741 ||
+			use.Limits != (pipeline.ByPriority{Live: 750, Verify: 400, Backfill: 400}) {
+			t.Errorf("quota %+v", use)
+		}
+		if d.refused > 0 || d.broken != "" {
+			t.Errorf("%d refused; %s", d.refused, d.broken)
+		}
+	})
+}
+
+// TestOthersAt100Percent: while others use everything up, one request for each pause finds out whether that is over.
+func TestOthersAt100Percent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDatabase(t, 1000)
+		c, _ := memoryClient(t, d.fake, func(cfg *autotask.Config) { cfg.Limits.QuotaWait = 2 * time.Hour })
+		if _, err := c.Login(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		d.use(999)
+		began := time.Now()
+		var all sync.WaitGroup
+		for i := range 12 {
+			all.Go(func() {
+				if err := count(t, c, pipeline.Priority(i%3)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		time.Sleep(59 * time.Minute)
+		d.fake.mu.Lock()
+		var last time.Time
+		burst := 0 // requests that were under way when the first was refused
+		for i, at := range d.times {
+			switch {
+			case at.Equal(began):
+				burst++
+			case at.After(began) && at.Sub(last) < 50*time.Second:
+				t.Errorf("%s after %v, %v after the one before", d.log[i], at.Sub(began), at.Sub(last))
+			}
+			last = at
+		}
+		d.fake.mu.Unlock()
+		if burst > 13 {
+			t.Errorf("%d requests before the pause", burst)
+		}
+		all.Wait()
+		if took := time.Since(began); took > 64*time.Minute {
+			t.Errorf("took %v", took)
+		}
+		if use := c.Quota(); use.HourRefusals < 40 || use.HourRefusals > 80 {
+			t.Errorf("refused %d times", use.HourRefusals)
+		}
+	})
+}
+
+// TestNoSharePassed lets random callers of all priorities ask at random moments, with a server of some latency,
+// for hours; whatever the moments of the polls, what atsync sends stays within the share of what it sends it for.
+func TestNoSharePassed(t *testing.T) {
+	seed := testSeed(t)
+	for i := range uint64(6) {
+		t.Run(fmt.Sprint("seed ", seed+i), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { noSharePassed(t, rand.New(rand.NewPCG(seed+i, 1))) })
+		})
+	}
+}
+
+// testSeed returns the seed of a random test, a new one each time unless ATSYNC_TEST_SEED gives one, and logs it.
+func testSeed(t *testing.T) uint64 {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	if given, ok := os.LookupEnv("ATSYNC_TEST_SEED"); ok {
+		var err error
+		if seed, err = strconv.ParseUint(given, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("ATSYNC_TEST_SEED=%d", seed)
+	return seed
+}
+
+func noSharePassed(t *testing.T, r *rand.Rand) {
+	threshold := 60 + r.IntN(300)
+	d := newDatabase(t, threshold)
+	var random sync.Mutex
+	between := func(most int64) time.Duration {
+		random.Lock()
+		defer random.Unlock()
+		return time.Duration(r.Int64N(most * int64(time.Millisecond)))
+	}
+	d.latency = func() time.Duration { return between(3000) }
+	quotas := autotask.NewQuotas()
+	var clients []*autotask.Client
+	for range 1 + r.IntN(2) {
+		c, _ := memoryClient(t, d.fake, func(cfg *autotask.Config) {
+			cfg.Quotas = quotas
+			cfg.Limits.QuotaWait = 48 * time.Hour
+		})
+		clients = append(clients, c)
+	}
+	pauses := make([]int64, 3+r.IntN(6)) // between the requests of each caller, at most, in ms
+	for i := range pauses {
+		pauses[i] = 1 + r.Int64N(60_000)
+	}
+	var all sync.WaitGroup
+	for i, pause := range pauses {
+		c := clients[i%len(clients)]
+		all.Go(func() {
+			for n := range threshold / 3 {
+				if err := count(t, c, pipeline.Priority((i+n/20)%3)); err != nil {
+					t.Error(err)
+					return
+				}
+				time.Sleep(between(pause))
+			}
+		})
+	}
+	all.Wait()
+	if d.broken != "" || d.refused > 0 {
+		t.Errorf("%d refused; %s", d.refused, d.broken)
+	}
+	if d.count("Live") == 0 || d.count("Backfill") == 0 {
+		t.Errorf("nothing was sent: %v", d.sent)
+	}
+}
+
+// TestPriorities: what is more urgent goes first when there is room for few.
+func TestPriorities(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, 1)
+		var order []string
+		f.hook = func(_ http.ResponseWriter, _ *http.Request, op string, _ int) bool {
+			if op == "Tickets/query/count" {
+				f.mu.Lock()
+				order = append(order, "")
+				f.mu.Unlock()
+				time.Sleep(time.Second)
+			}
+			return false
+		}
+		c, _ := memoryClient(t, f, func(cfg *autotask.Config) { cfg.Limits.ThreadsPerEntity = 1 })
+		if _, err := c.Login(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		var done []pipeline.Priority
+		var all sync.WaitGroup
+		for _, p := range []pipeline.Priority{pipeline.Backfill, pipeline.Backfill, pipeline.Verify, pipeline.Live, pipeline.Verify, pipeline.Live} {
+			time.Sleep(time.Millisecond)
+			all.Go(func() {
+				if _, err := c.Count(t.Context(), pipeline.Slice{Table: tickets(), Priority: p}); err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				done = append(done, p)
+			})
+		}
+		all.Wait()
+		want := []pipeline.Priority{pipeline.Backfill, pipeline.Live, pipeline.Live, pipeline.Verify, pipeline.Verify, pipeline.Backfill}
+		if fmt.Sprint(done) != fmt.Sprint(want) {
+			t.Errorf("order %v, want %v", done, want)
+		}
+	})
+}
+
+// TestBackgroundLeavesAThread: of the threads of an endpoint one is kept for live requests, if there are two.
+func TestBackgroundLeavesAThread(t *testing.T) {
+	for threads := 1; threads <= 3; threads++ {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFake(t, 1)
+			f.hook = func(http.ResponseWriter, *http.Request, string, int) bool { time.Sleep(time.Second); return false }
+			c, _ := memoryClient(t, f, func(cfg *autotask.Config) { cfg.Limits.ThreadsPerEntity = threads })
+			var all sync.WaitGroup
+			for i := range 8 {
+				all.Go(func() {
+					if _, err := c.Count(t.Context(), pipeline.Slice{Table: tickets(), Priority: pipeline.Priority(1 + i%2)}); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+			if got, want := f.most["Tickets"], max(1, threads-1); got != want {
+				t.Errorf("%d of %d threads, want %d", got, threads, want)
+			}
+		})
+	}
+}
+
+// TestSharedQuota: users of one database share its quota, its pauses and, with one integration code, its threads;
+// two databases share nothing.
+func TestSharedQuota(t *testing.T) {
+	for _, same := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			quotas := autotask.NewQuotas()
+			f := newFake(t, 1)
+			ci := map[bool]string{true: "7", false: "8"}[same]
+			f.hook = func(w http.ResponseWriter, r *http.Request, op string, n int) bool {
+				switch {
+				case op == "zoneInformation":
+					id := "7"
+					if n > 1 {
+						id = ci
+					}
+					return text(w, 200, `{"zoneName":"AE02","url":"http://`+r.Host+`/ATServicesRest/","ci":`+id+`}`)
+				case op == "Live/query/count" && n == 1:
+					return text(w, 429, "")
+				}
+				time.Sleep(time.Second)
+				return false
+			}
+			var clients []*autotask.Client
+			for range 2 {
+				c, _ := memoryClient(t, f, func(cfg *autotask.Config) {
+					cfg.Quotas, cfg.Zone, cfg.DiscoveryURL = quotas, "", "http://127.0.0.1:8080"
+				})
+				if _, err := c.Login(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				clients = append(clients, c)
+			}
+			began := time.Now()
+			var all sync.WaitGroup
+			all.Go(func() {
+				if err := count(t, clients[0], pipeline.Live); err != nil {
+					t.Error(err)
+				}
+			})
+			time.Sleep(time.Second)
+			for i := range 6 {
+				all.Go(func() {
+					if _, err := clients[i%2].Count(t.Context(), pipeline.Slice{Table: tickets()}); err != nil {
+						t.Error(err)
+					}
+					if waited := time.Since(began) > 30*time.Second; i%2 == 1 && waited != same {
+						t.Errorf("same database %v: the other user's request waited: %v", same, waited)
+					}
+				})
+			}
+			all.Wait()
+			if got := f.most["Tickets"]; got != 2 {
+				t.Errorf("same database %v: %d requests at a time", same, got)
+			}
+			if own := clients[1].Quota(); (own.UsedAfter > 100+3+1) != same {
+				t.Errorf("same database %v: %+v", same, own)
+			}
+		})
+	}
+}
+
+// TestUntoldThreshold: a user who may not read the threshold is held to the usual one.
+func TestUntoldThreshold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, 1)
+		f.hook = func(w http.ResponseWriter, _ *http.Request, op string, _ int) bool {
+			return op == "ThresholdInformation" && text(w, 404, "")
+		}
+		c, _ := memoryClient(t, f, func(cfg *autotask.Config) { cfg.Limits.QuotaWait = time.Second })
+		var err error
+		for err == nil {
+			err = count(t, c, pipeline.Live)
+		}
+		wantError(t, err, pipeline.ClassQuota, "10000 hourly requests")
+		if n := f.calls("Live/query/count"); n < 7490 || n > 7500 {
+			t.Errorf("%d requests", n)
+		}
+		if use := c.Quota(); use.Threshold != 0 || use.Own.Live < 7490 {
+			t.Errorf("%+v", use)
+		}
+	})
+}
+
+// TestRetryAfterOfTheHour: in seconds or as a date, and at most an hour; refused requests stay few however short it is.
+func TestRetryAfterOfTheHour(t *testing.T) {
+	for _, tc := range []struct {
+		after    func() string
+		min, max time.Duration
+		probes   int
+	}{
+		{func() string { return "" }, 54 * time.Second, 66 * time.Second, 1},
+		{func() string { return "90" }, 90 * time.Second, 91 * time.Second, 1},
+		{func() string { return time.Now().Add(5 * time.Minute).UTC().Format(http.TimeFormat) }, 299 * time.Second, 301 * time.Second, 1},
+		{func() string { return "99999999" }, time.Hour, time.Hour, 1},
+		{func() string { return "0" }, 30 * time.Minute, 32 * time.Minute, 45},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFake(t, 1)
+			began := time.Now()
+			f.hook = func(w http.ResponseWriter, _ *http.Request, op string, n int) bool {
+				if op != "Live/query/count" || time.Since(began) >= tc.min {
+					return false
+				}
+				w.Header().Set("Retry-After", tc.after())
+				return text(w, 429, "")
+			}
+			c, _ := memoryClient(t, f, func(cfg *autotask.Config) { cfg.Limits.QuotaWait = 2 * time.Hour })
+			if err := count(t, c, pipeline.Live); err != nil {
+				t.Error(err)
+			}
+			if d := time.Since(began); d < tc.min || d > tc.max {
+				t.Errorf("Retry-After %q: went on after %v", tc.after(), d)
+			}
+			if n := f.calls("Live/query/count") - 1; n < 1 || n > tc.probes {
+				t.Errorf("Retry-After %q: %d refused", tc.after(), n)
+			}
+		})
+	}
+}
+
+// TestProbeThatFails: a probe that brings no answer is followed by another one, not by everybody.
+func TestProbeThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, 1)
+		n := 0
+		var probing int
+		broken := roundTrip(func(r *http.Request) (*http.Response, error) {
+			if !strings.HasSuffix(r.URL.Path, "/query/count") {
+				return inMemory{f}.RoundTrip(r)
+			}
+			f.mu.Lock()
+			n++
+			k := n
+			f.mu.Unlock()
+			switch {
+			case k <= 4:
+				time.Sleep(time.Second)
+			case k <= 7: // probes
+				f.mu.Lock()
+				probing++
+				if probing > 1 {
+					t.Errorf("%d probes at a time", probing)
+				}
+				f.mu.Unlock()
+				time.Sleep(time.Second)
+				f.mu.Lock()
+				probing--
+				f.mu.Unlock()
+				return nil, fmt.Errorf("no answer")
+			}
+			return inMemory{f}.RoundTrip(r)
+		})
+		f.hook = func(w http.ResponseWriter, _ *http.Request, op string, k int) bool {
+			return strings.HasSuffix(op, "/query/count") && k == 1 && n <= 4 && text(w, 429, "")
+		}
+		c, _ := memoryClient(t, f, func(cfg *autotask.Config) { cfg.Transport = broken })
+		var all sync.WaitGroup
+		for i := range 4 {
+			all.Go(func() {
+				if _, err := c.Count(t.Context(), pipeline.Slice{Table: table(fmt.Sprint("Entity", i))}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	})
+}
