@@ -32,21 +32,30 @@ type quotaStatus struct {
 	PausedUntil    time.Time `json:"paused_until,omitzero"`
 }
 
-// quotaOf takes the quota from the newest run that knows it, and what atsync used from all runs that ended within
-// the window before that.
+// quotaOf takes the quota from the newest run that knows it, what atsync used from all runs that ended within the
+// window before that, and what requests met with from the very last run.
 func quotaOf(runs []pipeline.Run) *quotaStatus {
 	for _, run := range runs {
 		if u := run.Quota; u != nil && u.Threshold > 0 {
-			return newQuotaStatus(run.EndedAt, *u, u.UsedAfter, runs)
+			q := newQuotaStatus(run.EndedAt, *u, u.UsedAfter, runs)
+			q.met(runs[0].Quota)
+			return q
 		}
 	}
 	return nil
 }
 
+// met takes over what the requests of the last run met with.
+func (q *quotaStatus) met(last *pipeline.QuotaUse) {
+	if last == nil {
+		last = &pipeline.QuotaUse{}
+	}
+	q.WaitedSeconds, q.HourRefusals, q.ThreadRefusals, q.PausedUntil = last.WaitedSeconds, last.HourRefusals, last.ThreadRefusals, last.PausedUntil
+}
+
 func newQuotaStatus(at time.Time, u pipeline.QuotaUse, used int64, runs []pipeline.Run) *quotaStatus {
 	q := &quotaStatus{AsOf: at, Threshold: u.Threshold, WindowMins: u.WindowMins, Used: used, Limits: u.Limits,
-		Reserved: u.Threshold - u.Limits.Live, WaitedSeconds: u.WaitedSeconds, HourRefusals: u.HourRefusals,
-		ThreadRefusals: u.ThreadRefusals, PausedUntil: u.PausedUntil}
+		Reserved: u.Threshold - u.Limits.Live}
 	since := at.Add(-time.Duration(u.WindowMins) * time.Minute)
 	for _, run := range runs {
 		if run.Quota != nil && run.EndedAt.After(since) && !run.EndedAt.After(at) {
@@ -69,14 +78,13 @@ func (s *tenantStatus) askQuota(ctx context.Context, w wiring, t config.TenantCo
 		return &pipeline.Error{Class: pipeline.ClassRights, Tenant: t.Name, Op: "threshold",
 			Err: fmt.Errorf("the login works, but may not read ThresholdInformation"), Remedy: "atsync counts its own requests; to see those of others, look in Autotask's API usage report"}
 	}
-	old := s.Quota
 	s.Quota = newQuotaStatus(time.Now().UTC(), use, login.Used, s.runs)
 	s.Quota.Live = true
 	if own := s.Quota.Own.Live + use.Own.Live; own <= s.Quota.Used { // this login
 		s.Quota.Own.Live, s.Quota.Others = own, max(0, s.Quota.Used-own-s.Quota.Own.Verify-s.Quota.Own.Backfill)
 	}
-	if old != nil {
-		s.Quota.WaitedSeconds, s.Quota.HourRefusals, s.Quota.ThreadRefusals = old.WaitedSeconds, old.HourRefusals, old.ThreadRefusals
+	if len(s.runs) > 0 {
+		s.Quota.met(s.runs[0].Quota)
 	}
 	return nil
 }

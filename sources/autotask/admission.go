@@ -301,11 +301,11 @@ func (c *Client) patience(rq *request) time.Duration {
 func (f figures) exhausted(o obstacle, t *ticket, waited, patience time.Duration) error {
 	vain := fmt.Sprintf("waiting for %s did not help", waited.Round(time.Second))
 	if waited+o.again > patience && o.again > 0 {
-		vain = fmt.Sprintf("the next chance is in %s, and this waits for %s at most", o.again.Round(time.Second), patience.Round(time.Second))
+		vain = fmt.Sprintf("the next chance is in %s, and this waits %s at most", o.again.Round(time.Second), patience.Round(time.Second))
 	}
 	if o.reason != forShare {
-		return fmt.Errorf("the hourly request limit is reached (HTTP 429), and %s", vain)
+		return fmt.Errorf("the hourly request limit is reached (HTTP 429); %s", vain)
 	}
 	return fmt.Errorf("%d of the tenant's %d hourly requests are in use by all integrations together (%d of them by this process), "+
-		"%s requests wait from %.0f %% on, and %s", f.inUse(), f.threshold, f.own, t.priority, t.share*100, vain)
+		"%s requests wait from %.0f %% on; %s", f.inUse(), f.threshold, f.own, t.priority, t.share*100, vain)
 }

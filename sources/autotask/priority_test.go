@@ -160,8 +160,8 @@ func TestOthersAt74Percent(t *testing.T) {
 		if d := time.Since(began); d > time.Minute {
 			t.Errorf("live requests took %v", d-time.Minute)
 		}
-		err := fmt.Errorf("none")
-		for err = nil; err == nil; {
+		var err error
+		for err == nil {
 			err = count(t, c, pipeline.Live)
 		}
 		wantError(t, err, pipeline.ClassQuota, "of the tenant's 1000 hourly requests", "live requests wait from 75 % on", "all integrations")
@@ -303,20 +303,42 @@ func noSharePassed(t *testing.T, r *rand.Rand) {
 	}
 }
 
+// TestBackfillAlone: with nobody else there, a backfill fills its share with everything that it sends, polls included,
+// and polls for nothing while only its own requests stand in its way.
+func TestBackfillAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDatabase(t, 100)
+		c, _ := memoryClient(t, d.fake, nil)
+		for range 60 {
+			if err := count(t, c, pipeline.Backfill); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(30 * time.Second)
+		}
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		for i, a := range d.own {
+			n := 0
+			for _, b := range d.own[:i+1] {
+				if a.at.Sub(b.at) < time.Hour {
+					n++
+				}
+			}
+			if n > 40 {
+				t.Fatalf("request %d (%s) is number %d of an hour", i, a.entity, n)
+			}
+		}
+		if n := d.sent["ThresholdInformation"]; n > 30 {
+			t.Errorf("%d polls", n)
+		}
+	})
+}
+
 // TestPriorities: what is more urgent goes first when there is room for few.
 func TestPriorities(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t, 1)
-		var order []string
-		f.hook = func(_ http.ResponseWriter, _ *http.Request, op string, _ int) bool {
-			if op == "Tickets/query/count" {
-				f.mu.Lock()
-				order = append(order, "")
-				f.mu.Unlock()
-				time.Sleep(time.Second)
-			}
-			return false
-		}
+		f.hook = func(http.ResponseWriter, *http.Request, string, int) bool { time.Sleep(time.Second); return false }
 		c, _ := memoryClient(t, f, func(cfg *autotask.Config) { cfg.Limits.ThreadsPerEntity = 1 })
 		if _, err := c.Login(t.Context()); err != nil {
 			t.Fatal(err)

@@ -16,9 +16,9 @@ const (
 	longestBackoff = 30 * time.Second
 	fewAttempts    = 3 // where a repetition rarely helps
 	mostPauses     = 10
-	longestThread  = 5 * time.Minute  // whatever Retry-After says
-	leastPause     = time.Minute      // after several in a row
-	longestPause   = time.Hour        // the quota's window
+	longestThread  = 5 * time.Minute // whatever Retry-After says
+	leastPause     = time.Minute     // after several in a row
+	longestPause   = time.Hour       // the quota's window
 )
 
 // tries is what one logical request has been through.
