@@ -102,6 +102,7 @@ func (c *Client) again(ctx context.Context, rq *request, t *tries, f *failure, m
 func (c *Client) yield(ctx context.Context, rq *request, t *tries, f *failure) error {
 	t.pauses++
 	if t.pauses > mostPauses {
+		f.err = fmt.Errorf("%w (and again after %d pauses, with fewer requests at a time)", f.err, mostPauses)
 		f.remedy = "another integration with the same integration code uses up the threads of this entity: run at another time, " +
 			"or give atsync a tracking identifier of its own"
 		return c.fail(rq, f)
