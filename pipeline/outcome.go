@@ -13,6 +13,9 @@ func (s *run) finish(ctx context.Context, runErr error) {
 	for _, n := range s.Source.Requests() {
 		s.rec.Requests += n
 	}
+	if use := s.Source.Quota(); use != (QuotaUse{}) {
+		s.rec.Quota = &use
+	}
 	good := 0
 	for _, e := range s.req.Entities {
 		report, ran := s.reports[e.Name]

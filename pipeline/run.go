@@ -27,6 +27,7 @@ type Run struct {
 	Requests   int64          `json:"requests"`
 	Error      string         `json:"error,omitempty"` // for people, without secrets
 	ErrorClass Class          `json:"error_class,omitempty"`
+	Quota      *QuotaUse      `json:"quota,omitempty"` // nil: nothing is known
 	Streams    []StreamReport `json:"streams"`
 }
 

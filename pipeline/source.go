@@ -38,6 +38,10 @@ type Source interface {
 	// The key "" holds what belongs to no entity (zone, login, thresholds).
 	Requests() map[string]int64
 
+	// Quota returns what this Source has taken of the database's hourly requests since its last Login began. It
+	// sends nothing; the zero QuotaUse says that nothing is known.
+	Quota() QuotaUse
+
 	// Close releases idle connections.
 	Close() error
 }
@@ -74,16 +78,6 @@ type Slice struct {
 	Fields   []string // Autotask names of the fields wanted, the id among them; nil: all. Table has no other columns then
 	Priority Priority // whose share of the quota its requests take
 }
-
-// Priority says how much of a database's hourly requests some work may take before it waits (api.md §7).
-type Priority int
-
-// The priorities, the most urgent first.
-const (
-	Live     Priority = iota // what keeps the warehouse current
-	Verify                   // counts and listings that prove it
-	Backfill                 // history, when nobody else needs the requests
-)
 
 // Window says which rows are wanted. Its conditions are alternatives: a row that meets any of them is in.
 // The zero Window holds every row.

@@ -177,6 +177,13 @@ func scriptHit(ts *testscript.TestScript, args []string) {
 	}
 }
 
+// scriptOthers is the command others.
+func scriptOthers(ts *testscript.TestScript, args []string) {
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	simulatorOf(ts, args[0]).UseOthers(n)
+}
+
 // scriptDeny is the command deny.
 func scriptDeny(ts *testscript.TestScript, args []string) {
 	d, ok := map[string]autotasktest.Denial{

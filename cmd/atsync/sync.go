@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -32,7 +33,12 @@ func newSyncCommand(e *env) *cobra.Command {
 			"  atsync sync --entity Resources --full\n" +
 			"  atsync --json sync | jq '.runs[].status'",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return e.sync(cmd.Context(), opts) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if opts.patience <= 0 {
+				return usage(cmd, "--patience %s: must be more than nothing, such as 10m", opts.patience)
+			}
+			return e.sync(cmd.Context(), opts)
+		},
 	}
 	opts.addFlags(cmd)
 	return cmd
@@ -43,6 +49,7 @@ type syncOptions struct {
 	entities     []string
 	full         bool
 	allowDeletes bool
+	patience     time.Duration
 }
 
 func (o *syncOptions) addFlags(cmd *cobra.Command) {
@@ -50,6 +57,7 @@ func (o *syncOptions) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&o.entities, "entity", nil, "sync only this `entity`, preset or pattern in place of what the configuration says; may be repeated")
 	cmd.Flags().BoolVar(&o.full, "full", false, "read every row instead of what changed, and mark rows that are gone as deleted")
 	cmd.Flags().BoolVar(&o.allowDeletes, "allow-deletes", false, "let a whole read mark more rows as deleted than the guard allows (50 rows or 2 %)")
+	cmd.Flags().DurationVar(&o.patience, "patience", time.Hour, "how long a request may wait while the hour's requests are used up: a `duration` like 10m")
 }
 
 // addTenantFlag is the flag --tenant, which several commands have.
@@ -94,8 +102,14 @@ func narrow(tenants []config.TenantConfig, patterns []string) error {
 type (
 	// work is what a command does with a tenant's entities.
 	work func(ctx context.Context, r *pipeline.Runner, entities []*schemas.Entity) (pipeline.Run, error)
-	// summary prints a run for people.
-	summary func(w io.Writer, run pipeline.Run, verbose bool) error
+	// task says on what a command works, and how it is told.
+	task struct {
+		command  string
+		tenants  []string      // none: all
+		entities []string      // patterns; none: what the configuration says
+		patience time.Duration // how long a request waits for quota; 0: an hour
+		summary  func(w io.Writer, run pipeline.Run, verbose bool) error
+	}
 )
 
 // syncReport is the --json output of sync.
@@ -104,23 +118,23 @@ type syncReport struct {
 }
 
 func (e *env) sync(ctx context.Context, opts syncOptions) error {
-	return e.eachTenant(ctx, "sync", opts.tenants, opts.entities, console.RunSummary,
+	return e.eachTenant(ctx, task{"sync", opts.tenants, opts.entities, opts.patience, console.RunSummary},
 		func(ctx context.Context, r *pipeline.Runner, entities []*schemas.Entity) (pipeline.Run, error) {
 			return r.Sync(ctx, pipeline.SyncRequest{Entities: entities, Full: opts.full, AllowDeletes: opts.allowDeletes})
 		})
 }
 
 // eachTenant lets a command's work run on the chosen tenants, one after the other, and prints what became of it.
-func (e *env) eachTenant(ctx context.Context, command string, names, patterns []string, summary summary, do work) error {
+func (e *env) eachTenant(ctx context.Context, about task, do work) error {
 	cfg, err := e.loadConfig()
 	if err != nil {
 		return err
 	}
-	tenants, err := selected(cfg, names)
+	tenants, err := selected(cfg, about.tenants)
 	if err != nil {
 		return err
 	}
-	if err := narrow(tenants, patterns); err != nil {
+	if err := narrow(tenants, about.entities); err != nil {
 		return err
 	}
 	total := 0
@@ -129,11 +143,12 @@ func (e *env) eachTenant(ctx context.Context, command string, names, patterns []
 	}
 	feed := e.newFeed(cfg, total, len(tenants))
 	w := e.newWiring(cfg, feed.log)
+	w.patience = about.patience
 	var runs []pipeline.Run
 	var errs []error
 	for _, t := range tenants {
 		if ctx.Err() != nil {
-			errs = append(errs, &pipeline.Error{Class: pipeline.ClassCanceled, Tenant: t.Name, Op: command,
+			errs = append(errs, &pipeline.Error{Class: pipeline.ClassCanceled, Tenant: t.Name, Op: about.command,
 				Err: errors.New("interrupted before it began"), Remedy: "run it again"})
 			break
 		}
@@ -149,7 +164,7 @@ func (e *env) eachTenant(ctx context.Context, command string, names, patterns []
 		errs = append(errs, err)
 	}
 	feed.close()
-	if err := e.reportRuns(runs, summary); err != nil {
+	if err := e.reportRuns(runs, about.summary); err != nil {
 		return err
 	}
 	return verdict(errs)
@@ -179,7 +194,7 @@ func (w wiring) onTenant(ctx context.Context, t config.TenantConfig, feed *feed,
 }
 
 // reportRuns prints what the runs did.
-func (e *env) reportRuns(runs []pipeline.Run, summary summary) error {
+func (e *env) reportRuns(runs []pipeline.Run, summary func(io.Writer, pipeline.Run, bool) error) error {
 	if e.json {
 		return e.printJSON(syncReport{Runs: slices.Concat([]pipeline.Run{}, runs)})
 	}

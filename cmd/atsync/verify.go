@@ -55,7 +55,7 @@ func (o *verifyOptions) addFlags(cmd *cobra.Command) {
 
 // verify prints a syncReport with --json: its streams have the key verify.
 func (e *env) verify(ctx context.Context, opts verifyOptions) error {
-	return e.eachTenant(ctx, "verify", opts.tenants, opts.entities, console.VerifySummary,
+	return e.eachTenant(ctx, task{"verify", opts.tenants, opts.entities, 0, console.VerifySummary},
 		func(ctx context.Context, r *pipeline.Runner, entities []*schemas.Entity) (pipeline.Run, error) {
 			return r.Verify(ctx, pipeline.VerifyRequest{Entities: entities, Repair: opts.repair, Deep: opts.deep, AllowDeletes: opts.allowDeletes})
 		})

@@ -40,14 +40,15 @@ type site struct {
 type wiring struct {
 	secrets   secret.Resolver
 	transport http.RoundTripper
+	quotas    *autotask.Quotas
 	trace     *pipeline.Trace
 	log       *slog.Logger
 	patience  time.Duration // how long a request waits for quota; 0: an hour
 }
 
-// newWiring returns the wiring of a command: one transport for all tenants.
+// newWiring returns the wiring of a command: one transport for all tenants, and one quota for those of one database.
 func (e *env) newWiring(cfg *config.Config, log *slog.Logger) wiring {
-	return wiring{secrets: cfg.Resolver(e.environ), transport: autotask.NewTransport(nil), log: log}
+	return wiring{secrets: cfg.Resolver(e.environ), transport: autotask.NewTransport(nil), quotas: autotask.NewQuotas(), log: log}
 }
 
 // open resolves the tenant's secrets and opens its parts. Nothing is sent to Autotask yet.
@@ -85,7 +86,17 @@ func (w wiring) client(ctx context.Context, cfg config.TenantConfig, creds autot
 	if err != nil {
 		return nil, err
 	}
-	return autotask.New(autotask.Config{
+	source := w.sourceConfig(cfg, creds)
+	source.Hold, source.OnHold, source.Moved = hold, warehouse.SetHold, moved
+	source.OnMove = func(ctx context.Context, m autotask.Move) error {
+		return warehouse.Remember(ctx, "zone", m.From+" "+m.To)
+	}
+	return autotask.New(source)
+}
+
+// sourceConfig is what a tenant's source needs beside what the warehouse keeps for it.
+func (w wiring) sourceConfig(cfg config.TenantConfig, creds autotask.Credentials) autotask.Config {
+	return autotask.Config{
 		Tenant:       cfg.Name,
 		Credentials:  creds,
 		Zone:         cmp.Or(cfg.URL, cfg.Zone),
@@ -93,14 +104,33 @@ func (w wiring) client(ctx context.Context, cfg config.TenantConfig, creds autot
 		Transport:    w.transport,
 		Trace:        w.trace,
 		Logger:       w.log,
-		Hold:         hold,
-		OnHold:       warehouse.SetHold,
-		Moved:        moved,
-		OnMove: func(ctx context.Context, m autotask.Move) error {
-			return warehouse.Remember(ctx, "zone", m.From+" "+m.To)
-		},
-		Limits: autotask.Limits{ThreadsPerEntity: cfg.Threads, QuotaWait: w.patience},
-	})
+		Quotas:       w.quotas,
+		Limits:       autotask.Limits{ThreadsPerEntity: cfg.Threads, QuotaWait: w.patience},
+	}
+}
+
+// login asks Autotask for a tenant's quota with one login, while another process may work on the warehouse. Nothing
+// is sent for a tenant on hold. If the login is refused, the hold is kept.
+func (w wiring) login(ctx context.Context, cfg config.TenantConfig, hold *pipeline.Hold) (login pipeline.Login, use pipeline.QuotaUse, err error) {
+	creds, err := w.credentials(ctx, cfg)
+	if err != nil {
+		return login, use, err
+	}
+	source := w.sourceConfig(cfg, creds)
+	source.Hold = hold
+	source.OnHold = func(ctx context.Context, hold *pipeline.Hold) error {
+		warehouse, err := duckdb.Open(ctx, duckdb.Options{Path: cfg.WorkPath, Tenant: cfg.Name, From: cfg.PublishPath, Logger: w.log})
+		if err != nil {
+			return err
+		}
+		return errors.Join(warehouse.SetHold(ctx, hold), warehouse.Close())
+	}
+	client, err := autotask.New(source)
+	if err != nil {
+		return login, use, err
+	}
+	login, err = client.Login(ctx)
+	return login, client.Quota(), errors.Join(err, client.Close())
 }
 
 // recallZone returns the zone that an earlier process found in place of the configured one.

@@ -225,6 +225,9 @@ func (s *MemorySink) EndRun(ctx context.Context, run pipeline.Run) error {
 	if run.Streams == nil {
 		run.Streams = begun.Streams
 	}
+	if run.Quota == nil {
+		run.Quota = begun.Quota
+	}
 	run.Command, run.Tenant, run.StartedAt = begun.Command, begun.Tenant, begun.StartedAt
 	*begun = run
 	delete(s.mine, run.ID)
@@ -301,7 +304,7 @@ func (s *MemorySink) Rows(table string, by ...string) []map[string]string {
 	case "_atsync.runs":
 		for _, r := range s.runs {
 			out = append(out, texts(map[string]string{"run_id": number(r.ID), "command": r.Command, "status": string(r.Status),
-				"requests": number(r.Requests), "error": r.Error, "error_class": string(r.ErrorClass)}))
+				"requests": number(r.Requests), "error": r.Error, "error_class": string(r.ErrorClass), "quota": quotaText(r.Quota)}))
 		}
 	case "_atsync.rejects":
 		for _, t := range s.tables {

@@ -32,6 +32,9 @@ type MemorySource struct {
 	// OnAccess, if set, says what the user may read of an entity; else it is everything.
 	OnAccess func(entity string) (pipeline.Access, error)
 
+	// QuotaUse is what Quota returns.
+	QuotaUse pipeline.QuotaUse
+
 	mu       sync.Mutex
 	rows     map[string]map[int64]map[string]any
 	requests map[string]int64
@@ -261,3 +264,6 @@ func inSlice(sl pipeline.Slice, after *int64, id int64, row map[string]any) bool
 		return bytes.Equal(fmt.Append(nil, v), fmt.Append(nil, row[w.InField]))
 	})
 }
+
+// Quota implements pipeline.Source.
+func (s *MemorySource) Quota() pipeline.QuotaUse { return s.QuotaUse }

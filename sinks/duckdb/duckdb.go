@@ -18,6 +18,7 @@ package duckdb
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -90,6 +91,9 @@ func Open(ctx context.Context, opts Options) (*Warehouse, error) {
 	if err := w.prepare(ctx); err != nil {
 		_ = w.db.Close() // the error that matters is err
 		return nil, openError(opts, err)
+	}
+	if err := writeHolder(opts.Path, opts.Now()); err != nil { // it would only tell more than DuckDB does
+		opts.Logger.DebugContext(ctx, "who has the warehouse open can't be noted", "cause", err)
 	}
 	opts.Logger.DebugContext(ctx, "warehouse open", "path", opts.Path, "storage", w.storage, "direct", w.feeds.direct)
 	return w, nil
@@ -190,7 +194,7 @@ func (w *Warehouse) Close() error {
 		return err
 	}
 	defer w.unlock()
-	if err := w.db.Close(); err != nil {
+	if err := errors.Join(removeHolder(w.opts.Path), w.db.Close()); err != nil {
 		return w.fail("", "close", err)
 	}
 	return nil

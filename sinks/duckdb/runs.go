@@ -2,6 +2,7 @@ package duckdb
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -52,10 +53,19 @@ func (w *Warehouse) EndRun(ctx context.Context, run pipeline.Run) error {
 	if err != nil {
 		return w.fail("", "end run", err)
 	}
+	var quota sql.NullString
+	if run.Quota != nil {
+		b, err := json.Marshal(run.Quota)
+		if err != nil {
+			return w.fail("", "end run", err)
+		}
+		quota = sql.NullString{String: clean(string(b)), Valid: true}
+	}
 	err = w.write(ctx, func(s session) error {
 		n, err := s.count(`UPDATE _atsync.runs SET ended_at = ?, status = ?, requests = ?, error = ?, error_class = ?,
-			streams = CASE WHEN ? THEN streams ELSE ?::JSON END WHERE run_id = ?`, instant(run.EndedAt), string(run.Status), run.Requests, text(run.Error), text(string(run.ErrorClass)),
-			run.Streams == nil, clean(string(streams)), run.ID)
+			streams = CASE WHEN ? THEN streams ELSE ?::JSON END, quota = coalesce(?::JSON, quota) WHERE run_id = ?`,
+			instant(run.EndedAt), string(run.Status), run.Requests, text(run.Error), text(string(run.ErrorClass)),
+			run.Streams == nil, clean(string(streams)), quota, run.ID)
 		if err != nil {
 			return err
 		}

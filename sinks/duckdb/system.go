@@ -23,9 +23,9 @@ func systemTables() []systemTable {
 			`entity VARCHAR, table_name VARCHAR, class VARCHAR, complete_through TIMESTAMPTZ, full_at TIMESTAMPTZ,
 			reread_at TIMESTAMPTZ, parent_load BIGINT, parent_id BIGINT, log_loads JSON, load_id BIGINT, run_id BIGINT,
 			updated_at TIMESTAMPTZ`},
-		{"_atsync.runs", "One row for each command that worked on this tenant; streams holds its report per entity.",
+		{"_atsync.runs", "One row for each command that worked on this tenant; streams holds its report per entity, quota what it took of the hour's requests.",
 			`run_id BIGINT, tenant VARCHAR, command VARCHAR, started_at TIMESTAMPTZ, ended_at TIMESTAMPTZ, status VARCHAR,
-			requests BIGINT, error VARCHAR, error_class VARCHAR, streams JSON`},
+			requests BIGINT, error VARCHAR, error_class VARCHAR, streams JSON, quota JSON`},
 		{"_atsync.loads", "One row for each read of one entity, committed or failed.",
 			`load_id BIGINT, run_id BIGINT, entity VARCHAR, table_name VARCHAR, mode VARCHAR, class VARCHAR, complete BOOLEAN,
 			read_window JSON, started_at TIMESTAMPTZ, ended_at TIMESTAMPTZ, status VARCHAR, fetched BIGINT, inserted BIGINT,
@@ -67,7 +67,7 @@ FROM (SELECT entity, arg_max(table_name, load_id) AS table_name, arg_max(class, 
 LEFT JOIN _atsync.checkpoints c ON c.entity = l.entity
 ORDER BY l.entity`
 
-// createSystem creates what is missing of _atsync, or refuses a warehouse of a newer format.
+// createSystem creates what is missing of _atsync, which upgrades an older warehouse, or refuses a warehouse of a newer format.
 func (w *Warehouse) createSystem(ctx context.Context) error {
 	version, err := w.format(ctx)
 	if err != nil || version == formatVersion {

@@ -26,7 +26,8 @@ func (c *Client) Read(ctx context.Context, slice pipeline.Slice, emit func(pipel
 	if entity.PerParent() {
 		return c.readPerParent(ctx, slice, emit)
 	}
-	rq := request{entity: entity.Name, op: opQuery, method: http.MethodPost, path: entity.Path + "/query", limit: c.limits.PageBytes}
+	rq := request{entity: entity.Name, op: opQuery, method: http.MethodPost, path: entity.Path + "/query",
+		limit: c.limits.PageBytes, priority: slice.Priority}
 	q, err := newSliceQuery(slice, c.limits.PageSize)
 	if err != nil {
 		return c.fail(&rq, &failure{class: pipeline.ClassInternal, err: err})
@@ -176,7 +177,8 @@ func (r *reader) flush(emit func(pipeline.Batch) error) error {
 // Count asks how many rows a slice holds.
 func (c *Client) Count(ctx context.Context, slice pipeline.Slice) (int64, error) {
 	entity := slice.Table.Entity
-	rq := &request{entity: entity.Name, op: opCount, method: http.MethodPost, path: entity.Path + "/query/count", limit: c.limits.MetadataBytes}
+	rq := &request{entity: entity.Name, op: opCount, method: http.MethodPost, path: entity.Path + "/query/count",
+		limit: c.limits.MetadataBytes, priority: slice.Priority}
 	q, err := newSliceQuery(slice, c.limits.PageSize)
 	if err == nil && entity.PerParent() {
 		err = errors.New("what is read parent by parent can't be counted")

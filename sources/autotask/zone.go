@@ -184,7 +184,7 @@ func (c *Client) Zone(ctx context.Context) (Zone, error) {
 	if err != nil {
 		return Zone{}, err
 	}
-	c.session.setZone(z)
+	c.setZone(z)
 	return z, nil
 }
 
