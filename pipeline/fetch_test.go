@@ -2,7 +2,6 @@ package pipeline_test
 
 import (
 	"errors"
-	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -45,8 +44,8 @@ func TestFetch(t *testing.T) {
 		t.Errorf("%d requests", n)
 	}
 	after, err := l.sink.Stream(t.Context(), "Tickets")
-	if err != nil || !reflect.DeepEqual(after.Checkpoint, before.Checkpoint) {
-		t.Errorf("the checkpoint moved: %+v, %v", after.Checkpoint, err)
+	if diff := cmp.Diff(before.Checkpoint, after.Checkpoint); err != nil || diff != "" {
+		t.Errorf("the checkpoint moved: %s, %v", diff, err)
 	}
 	if live := l.live("Tickets", "title"); live["-3"] != "edited, no stamp moved" || live["5000"] != "new" || live["10"] != "" {
 		t.Error("the rows are not what the source has")

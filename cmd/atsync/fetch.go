@@ -158,7 +158,9 @@ func (e *env) fetch(ctx context.Context, tenant string, entity *schemas.Entity, 
 	if err != nil {
 		return err
 	}
-	run, fetched, err := s.runner(nil).Fetch(ctx, entity, ids)
+	r := s.runner(nil)
+	r.PublishEvery = 0 // a person waits for these rows
+	run, fetched, err := r.Fetch(ctx, entity, ids)
 	if closed := s.Close(); closed != nil {
 		w.log.ErrorContext(ctx, "closing", "tenant", t.Name, "error", closed)
 	}

@@ -151,10 +151,12 @@ func synced(t config.TenantConfig) error {
 	return nil
 }
 
-// readState returns what is stored of a tenant's entities, of some of them if names are given.
-func readState(ctx context.Context, t config.TenantConfig, entities []*schemas.Entity) (out tenantState, err error) {
+// readState returns what is stored of a tenant's entities, of some of them if these are named. open is openReader
+// for a look and openPrivate for a change.
+func readState(ctx context.Context, t config.TenantConfig, entities []*schemas.Entity,
+	open func(context.Context, config.TenantConfig) (*reader, error)) (out tenantState, err error) {
 	out = tenantState{Tenant: t.Name, Entities: []state{}}
-	r, err := openReader(ctx, t)
+	r, err := open(ctx, t)
 	if errors.Is(err, os.ErrNotExist) {
 		return out, nil // never synced
 	} else if err != nil {
@@ -190,7 +192,7 @@ func (e *env) stateShow(ctx context.Context, names, patterns []string) error {
 	}
 	report := stateReport{Tenants: []tenantState{}}
 	for _, t := range tenants {
-		s, err := readState(ctx, t, t.Entities)
+		s, err := readState(ctx, t, t.Entities, openReader)
 		if err != nil {
 			return err
 		}

@@ -27,21 +27,29 @@ func (e *env) stateSet(cmd *cobra.Command, opts steerOptions, entity *schemas.En
 	if to.After(now) {
 		return usage(cmd, "--complete-through: %s has not come yet", to.Format(time.RFC3339))
 	}
-	stored, err := readState(cmd.Context(), t, []*schemas.Entity{entity})
+	stored, err := readState(cmd.Context(), t, []*schemas.Entity{entity}, openPrivate)
 	if err != nil {
 		return err
 	}
 	if err := movable(t.Name, entity, stored.Entities, to, opts.force); err != nil {
 		return err
 	}
-	cp := stored.Entities[0].Checkpoint
-	question := fmt.Sprintf("%s/%s: complete through %s becomes %s. Go on?", t.Name, entity.Name,
-		cp.CompleteThrough.Format(time.RFC3339), to.Format(time.RFC3339))
+	was := stored.Entities[0].Checkpoint.CompleteThrough
+	question := fmt.Sprintf("%s/%s: complete through %s becomes %s. Go on?", t.Name, entity.Name, was.Format(time.RFC3339), to.Format(time.RFC3339))
 	if err := e.agreed(opts, question); err != nil {
 		return err
 	}
-	cp.CompleteThrough = to
 	return e.changeState(cmd.Context(), cfg, t, []*schemas.Entity{entity}, func(ctx context.Context, sink pipeline.Sink) error {
+		now, err := sink.Stream(ctx, entity.Name)
+		if err != nil {
+			return err
+		}
+		cp := now.Checkpoint
+		if !cp.CompleteThrough.Equal(was) {
+			return &pipeline.Error{Class: pipeline.ClassSink, Tenant: t.Name, Entity: entity.Name, Op: "state set",
+				Err: errors.New("a sync has moved the checkpoint in the meantime; nothing was changed"), Remedy: "look at it with atsync state show, then run it again"}
+		}
+		cp.CompleteThrough = to
 		return sink.SetCheckpoint(ctx, entity.Name, &cp, pipeline.StateNote{Command: "state set", By: operator(), Note: opts.note})
 	})
 }
@@ -74,7 +82,7 @@ func (e *env) stateReset(ctx context.Context, opts steerOptions, entities []*sch
 	if err != nil {
 		return err
 	}
-	stored, err := readState(ctx, t, entities)
+	stored, err := readState(ctx, t, entities, openPrivate)
 	if err != nil {
 		return err
 	}
@@ -90,6 +98,12 @@ func (e *env) stateReset(ctx context.Context, opts steerOptions, entities []*sch
 		if entity, ok := schemas.Lookup(s.Entity); ok && !s.Reset {
 			changed, rows = append(changed, entity), rows+s.Rows
 		}
+	}
+	if len(changed) == 0 {
+		if e.json {
+			return e.printState(stateReport{Tenants: []tenantState{{Tenant: t.Name, Entities: []state{}}}})
+		}
+		return e.printf("%s: nothing to change: the next run reads what was named whole\n", t.Name)
 	}
 	question := fmt.Sprintf("%s: the next run reads %d entities with %d rows whole. Go on?", t.Name, len(changed), rows)
 	if err := e.agreed(opts, question); err != nil {
@@ -126,12 +140,9 @@ func (e *env) changeState(ctx context.Context, cfg *config.Config, t config.Tena
 	if err := w.steer(ctx, t, func(sink pipeline.Sink) error { return change(ctx, sink) }); err != nil {
 		return err
 	}
-	now, err := readState(ctx, t, append([]*schemas.Entity{}, entities...))
+	now, err := readState(ctx, t, entities, openPrivate)
 	if err != nil {
 		return err
-	}
-	if len(now.Entities) == 0 && !e.json {
-		return e.printf("%s: nothing to change\n", t.Name)
 	}
 	return e.printState(stateReport{Tenants: []tenantState{now}})
 }

@@ -228,6 +228,15 @@ func openReader(ctx context.Context, t config.TenantConfig) (*reader, error) {
 	return openFile(ctx, t.PublishPath, t.Name)
 }
 
+// openPrivate opens the private warehouse; its publication only where that is all there is. What is to be changed is
+// looked at here: a publication may be older than what it is made of.
+func openPrivate(ctx context.Context, t config.TenantConfig) (*reader, error) {
+	if _, err := os.Stat(t.WorkPath); errors.Is(err, os.ErrNotExist) {
+		return openFile(ctx, t.PublishPath, t.Name)
+	}
+	return openFile(ctx, t.WorkPath, t.Name)
+}
+
 func openFile(ctx context.Context, path, tenant string) (*reader, error) {
 	db, err := duckdb.OpenReader(ctx, path)
 	return &reader{db, path}, located(err, tenant)

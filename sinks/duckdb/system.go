@@ -62,7 +62,7 @@ SELECT (SELECT value FROM _atsync.info WHERE key = 'tenant') AS tenant,
 	l.table_name AS "table", l.entity, c.complete_through, l.last_success_at, coalesce(c.class, l.class) AS class,
 	to_microseconds(epoch_us(now()) - epoch_us(c.complete_through)) AS lag
 FROM (SELECT entity, arg_max(table_name, load_id) AS table_name, arg_max(class, load_id) AS class,
-		max(ended_at) FILTER (WHERE status = 'ok') AS last_success_at
+		max(ended_at) FILTER (WHERE status = 'ok' AND mode IS DISTINCT FROM 'fetch') AS last_success_at
 	FROM _atsync.loads GROUP BY entity) l
 LEFT JOIN _atsync.checkpoints c ON c.entity = l.entity
 ORDER BY l.entity`
