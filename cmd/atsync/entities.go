@@ -24,8 +24,8 @@ func newEntitiesCommand(e *env) *cobra.Command {
 			"own fields and user-defined fields are added to it at the first sync. No\n" +
 			"configuration is needed. A narrow terminal shows less than a pipe or --json.\n\n" +
 			"Classes: modified and activity are read by what changed since the last run;\n" +
-			"append by what is new, with a look back; parent through changed parents; full\n" +
-			"whole, and compared." +
+			"append by what is new, with a look back; parent through changed parents; child\n" +
+			"the same, with a request for each parent; full whole, and compared." +
 			exits(console.ExitOK, console.ExitUsage),
 		Example: "  atsync entities --core\n  atsync entities Tickets\n  atsync entities time_entries --json",
 		Args:    cobra.MaximumNArgs(1),
