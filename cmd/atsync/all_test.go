@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,7 +57,6 @@ func TestAllEntities(t *testing.T) {
 	if got := float64(r.server.RequestCount()); got > most {
 		t.Errorf("the second sync of %d entities took %.0f requests, at most %.1f: %v", len(r.cfg.Entities), got, most, r.server.RequestCounts())
 	}
-	r.equal()
 	everyClassFindsItsChanges(t, r)
 }
 
@@ -83,7 +83,7 @@ func TestTicketHistoryIsNotReadUnasked(t *testing.T) {
 	}
 }
 
-// everyClassFindsItsChanges edits, adds and deletes a row in every entity, as far as its class can tell, and wants
+// everyClassFindsItsChanges edits, adds and deletes a row in entities of every class, as far as its class can tell, and wants
 // the next run to bring all of it.
 func everyClassFindsItsChanges(t *testing.T, r *rig) {
 	data := r.server.Data()
@@ -92,7 +92,13 @@ func everyClassFindsItsChanges(t *testing.T, r *rig) {
 	for _, e := range r.cfg.Entities {
 		parents[e.Follows()] = true
 	}
-	r.clock.Advance(2 * time.Hour)
+	// Everything that has to do with parents, and of the rest some of each class: one is read like the other.
+	i := 0
+	r.cfg.Entities = slices.DeleteFunc(r.cfg.Entities, func(e *schemas.Entity) bool {
+		i++
+		return e.Follows() == "" && !parents[e.Name] && i%8 != 0
+	})
+	r.clock.Advance(25 * time.Hour)
 	deleted := int64(0)
 	for _, e := range r.cfg.Entities {
 		ids := data.IDs(e.Name)
@@ -107,7 +113,10 @@ func everyClassFindsItsChanges(t *testing.T, r *rig) {
 				data.DeleteQuietly(e.Name, ids[len(ids)-1])
 				deleted++
 			}
-		case schemas.ClassAppend:
+		case schemas.ClassAppend: // rows of the last weeks are read again once a day, for edits that move no stamp
+			if recent(r, e, ids[len(ids)-1]) {
+				ed.touch(e, ids[len(ids)-1])
+			}
 			data.Insert(e.Name, nil)
 		}
 	}
@@ -117,17 +126,13 @@ func everyClassFindsItsChanges(t *testing.T, r *rig) {
 		t.Errorf("%d rows were tombstoned, want %d", n.Deleted, deleted)
 	}
 	r.equal()
+}
 
-	// Rows of the last weeks are read again a day later, for edits that move no stamp.
-	for _, e := range r.cfg.Entities {
-		if e.Class == schemas.ClassAppend {
-			ids := data.IDs(e.Name)
-			ed.touch(e, ids[len(ids)-1])
-		}
-	}
-	r.clock.Advance(25 * time.Hour)
-	r.mustSync()
-	r.equal()
+// recent reports whether a row of class append came into being in the last four weeks.
+func recent(r *rig, e *schemas.Entity, id int64) bool {
+	row, _ := r.server.Data().Row(e.Name, id)
+	at, err := parseStamp(strings.Trim(row.Raw(e.Stamps[0]), `"`))
+	return err == nil && r.clock.Now().Sub(at) < 28*24*time.Hour
 }
 
 // editor edits rows of a simulator, each time to another value.

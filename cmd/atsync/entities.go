@@ -29,8 +29,8 @@ func newEntitiesCommand(e *env) *cobra.Command {
 			"With --tenant, NAME's columns are those of that tenant's table: live types,\n" +
 			"user-defined fields, and fields that Autotask no longer names (retired).\n\n" +
 			"Classes: modified and activity are read by what changed since the last run;\n" +
-			"append by what is new, with a look back; parent through changed parents; full\n" +
-			"whole, and compared." +
+			"append by what is new, with a look back; parent through changed parents; child\n" +
+			"the same, with a request for each parent; full whole, and compared." +
 			exits(console.ExitOK, console.ExitUsage),
 		Example: "  atsync entities --core\n  atsync entities Tickets\n  atsync entities time_entries --json\n" +
 			"  atsync entities Tickets --tenant acme",
