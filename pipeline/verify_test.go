@@ -254,7 +254,7 @@ func TestVerifyDoesNotBelieveACountThatTheListContradicts(t *testing.T) {
 func TestSourceThatChangesDuringVerify(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		l := newLab(rt)
-		for id := range int64(1500) {
+		for id := range int64(600) {
 			l.put("Tickets", id*3, map[string]any{"title": fmt.Sprint("t", id)})
 		}
 		l.now = l.now.Add(time.Hour)

@@ -99,8 +99,9 @@ func TestVerifyFindsOneDeletedTicket(t *testing.T) {
 		t.Error("a report has changed rows")
 	}
 	r.server.Fault(autotasktest.Fault{Entity: "Tickets", Op: autotasktest.OpQuery, After: 1, Do: autotasktest.DuplicatePage()})
-	if _, err = r.verify(pipeline.VerifyRequest{Repair: true}); pipeline.ClassOf(err) != pipeline.ClassSource || len(r.deleted("tickets")) != 0 {
-		t.Errorf("a page of other ids than were asked for: error %v", err)
+	run, err = r.verify(pipeline.VerifyRequest{Repair: true})
+	if s := stream(t, run, "Tickets"); s.ErrorClass != pipeline.ClassSource || len(r.deleted("tickets")) != 0 {
+		t.Errorf("a page of other ids than were asked for: %+v, error %v", s, err)
 	}
 	r.server.ClearFaults()
 	run, err = r.verify(pipeline.VerifyRequest{Repair: true})
