@@ -44,7 +44,8 @@ func lookUp(labels, key string) string { return "map_extract(" + labels + ", " +
 
 // labelMaps joins one row with a map of labels for each picklist column. An aggregate without groups always is one
 // row, so that no row is lost or doubled; maps that a query does not use are not made. Should a value be there
-// twice, the label that was seen last counts.
+// twice, the label that was seen last counts. The join has to be the last: DuckDB writes it as a comma when it writes
+// a view's text, and a comma binds less than the joins before it.
 func (b *builder) labelMaps() string {
 	if len(b.maps) == 0 {
 		return ""

@@ -1,6 +1,10 @@
 package views
 
-import "github.com/atsync/atsync/schemas"
+import (
+	"strings"
+
+	"github.com/atsync/atsync/schemas"
+)
 
 // command is what opens a record in the browser: Autotask's ExecuteCommand API.
 type command struct{ code, parameter string }
@@ -42,29 +46,30 @@ const linkPath = "Autotask/AutotaskExtend/ExecuteCommand.aspx?Code="
 // belong to; those that belong to none have no such column.
 func (b *builder) link() {
 	if cmd, ok := commandOf(b.t.Entity); ok {
-		b.add(b.open(cmd, "t.id"), "opens the record in Autotask, for who is logged in there", DeepLink, DeepLink)
+		b.add(b.open(cmd, "t.id"), "opens the record in Autotask, for those who are logged in there", DeepLink, DeepLink)
 		return
 	}
 	if b.t.Entity == "DeletedTicketLogs" {
 		return // the ticket is gone
 	}
-	expr, what := "", ""
+	var addresses, columns []string
 	for _, parent := range [][2]string{{"ticketID", "Tickets"}, {"taskID", "Tasks"}} {
 		c := (&schemas.Table{Columns: b.t.Columns}).Column(parent[0])
 		if c == nil || c.Type.Kind != schemas.Int {
 			continue
 		}
 		cmd, _ := commandOf(parent[1])
-		one := b.open(cmd, "t."+schemas.QuoteIdent(c.Name))
-		if expr == "" {
-			expr, what = one, "that "+c.Name
-		} else {
-			expr, what = "coalesce("+expr+", "+one+")", what+" or "+c.Name
-		}
+		addresses = append(addresses, b.open(cmd, "t."+schemas.QuoteIdent(c.Name)))
+		columns = append(columns, c.Name)
 	}
-	if expr != "" {
-		b.add(expr, "opens in Autotask what the row belongs to, "+what+" names", DeepLink, DeepLink)
+	if len(columns) == 0 {
+		return
 	}
+	expr := addresses[0]
+	if len(addresses) > 1 && b.w.WebURL != "" {
+		expr = "coalesce(" + strings.Join(addresses, ", ") + ")"
+	}
+	b.add(expr, "opens in Autotask what "+strings.Join(columns, " or ")+" refers to", DeepLink, DeepLink)
 }
 
 // open returns the address that runs a command, NULL if the web application's address is unknown.

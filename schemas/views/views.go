@@ -157,10 +157,10 @@ func (b *builder) query() string {
 		q.WriteString("\n")
 	}
 	q.WriteString("FROM main." + schemas.QuoteIdent(b.t.Name) + " AS t\n")
-	q.WriteString(b.labelMaps())
 	for _, j := range b.joins {
 		q.WriteString(j + "\n")
 	}
+	q.WriteString(b.labelMaps())
 	q.WriteString("WHERE t." + schemas.QuoteIdent(schemas.ColDeletedAt) + " IS NULL")
 	return q.String()
 }

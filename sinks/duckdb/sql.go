@@ -79,6 +79,11 @@ func (w *Warehouse) write(ctx context.Context, fn func(session) error) error {
 		return err
 	}
 	defer w.unlock()
+	return w.transact(ctx, fn)
+}
+
+// transact runs fn in a transaction of its own. The caller holds the commit token.
+func (w *Warehouse) transact(ctx context.Context, fn func(session) error) error {
 	conn, err := w.db.Conn(ctx)
 	if err != nil {
 		return err

@@ -172,7 +172,8 @@ func New(cfg Config) (*Client, error) {
 		base = to
 	}
 	if base != "" {
-		c.session.z = Zone{BaseURL: base, Database: database(base, "", cfg.Credentials.Username()), Configured: true}
+		c.session.z = Zone{BaseURL: base, Database: database(base, "", cfg.Credentials.Username()), Configured: true,
+			WebURL: webURL("", base, c.discovery)}
 	}
 	c.quota = newQuota(limits, c.log, c.poll)
 	c.buffers.New = func() any { return new(bytes.Buffer) }
