@@ -26,7 +26,7 @@ func (b *builder) label(c schemas.Column) {
 	expr := lookUp(labels, "CAST("+cell+" AS VARCHAR)")
 	if c.Type.Kind == schemas.String {
 		expr = "CASE WHEN " + cell + " = '' THEN NULL"
-		expr += " WHEN map_contains(" + labels + ", " + cell + ") THEN " + lookUp(labels, cell)
+		expr += " WHEN " + lookUp(labels, cell) + " IS NOT NULL THEN " + lookUp(labels, cell)
 		if c.UDF {
 			parts := "string_split(" + cell + ", ',')"
 			expr += " WHEN contains(" + cell + ", ',') AND list_has_any([trim(x) FOR x IN " + parts + "], map_keys(" + labels + "))"
@@ -44,8 +44,8 @@ func lookUp(labels, key string) string { return "map_extract(" + labels + ", " +
 
 // labelMaps joins one row with a map of labels for each picklist column. An aggregate without groups always is one
 // row, so that no row is lost or doubled; maps that a query does not use are not made. Should a value be there
-// twice, the label that was seen last counts. The join has to be the last: DuckDB writes it as a comma when it writes
-// a view's text, and a comma binds less than the joins before it.
+// twice, the label of the active one counts, then of the one seen last. The join has to be the last: DuckDB writes it as
+// a comma when it writes a view's text, and a comma binds less than the joins before it.
 func (b *builder) labelMaps() string {
 	if len(b.maps) == 0 {
 		return ""
@@ -60,7 +60,8 @@ func (b *builder) labelMaps() string {
 		}
 		q.WriteString("\n")
 	}
-	q.WriteString("  FROM (\n    SELECT column_name, value, arg_max(label, (coalesce(is_active, false), last_seen, label)) AS label\n" +
+	q.WriteString("  FROM (\n    SELECT column_name, value,\n" +
+		"      first(label ORDER BY is_active DESC NULLS LAST, last_seen DESC NULLS LAST, label) AS label\n" +
 		"    FROM main.picklists\n    WHERE entity = " + schemas.QuoteLiteral(b.t.Entity) +
 		" AND value IS NOT NULL AND label IS NOT NULL\n    GROUP BY column_name, value\n  )\n) AS p\n")
 	return q.String()

@@ -15,7 +15,8 @@ CROSS JOIN (
   SELECT
     map_from_entries(list((value, label)) FILTER (WHERE column_name = 'status')) AS "status"
   FROM (
-    SELECT column_name, value, arg_max(label, (coalesce(is_active, false), last_seen, label)) AS label
+    SELECT column_name, value,
+      first(label ORDER BY is_active DESC NULLS LAST, last_seen DESC NULLS LAST, label) AS label
     FROM main.picklists
     WHERE entity = 'Contracts' AND value IS NOT NULL AND label IS NOT NULL
     GROUP BY column_name, value

@@ -14,7 +14,7 @@ SELECT
   nullif(concat_ws(' ', n3."first_name", n3."last_name"), '') AS "assigned_resource_name",
   t."create_date" AS "create_date",
   t."udf_severity" AS "udf_severity",
-  CASE WHEN t."udf_severity" = '' THEN NULL WHEN map_contains(p."udf_severity", t."udf_severity") THEN map_extract(p."udf_severity", t."udf_severity")[1] WHEN contains(t."udf_severity", ',') AND list_has_any([trim(x) FOR x IN string_split(t."udf_severity", ',')], map_keys(p."udf_severity")) THEN array_to_string([coalesce(map_extract(p."udf_severity", trim(x))[1], trim(x)) FOR x IN string_split(t."udf_severity", ',')], ', ') ELSE t."udf_severity" END AS "udf_severity_label",
+  CASE WHEN t."udf_severity" = '' THEN NULL WHEN map_extract(p."udf_severity", t."udf_severity")[1] IS NOT NULL THEN map_extract(p."udf_severity", t."udf_severity")[1] WHEN contains(t."udf_severity", ',') AND list_has_any([trim(x) FOR x IN string_split(t."udf_severity", ',')], map_keys(p."udf_severity")) THEN array_to_string([coalesce(map_extract(p."udf_severity", trim(x))[1], trim(x)) FOR x IN string_split(t."udf_severity", ',')], ', ') ELSE t."udf_severity" END AS "udf_severity_label",
   CASE WHEN epoch_us(t."udf_go_live") % 86400000000 = 0 THEN CAST(make_timestamp(epoch_us(t."udf_go_live")) AS DATE) ELSE CAST(timezone('America/New_York', t."udf_go_live") AS DATE) END AS "udf_go_live",
   t."_synced_at" AS "_synced_at",
   'https://ww3.autotask.net/Autotask/AutotaskExtend/ExecuteCommand.aspx?Code=OpenTicketDetail&TicketID=' || CAST(t.id AS VARCHAR) AS "deep_link"
@@ -28,7 +28,8 @@ CROSS JOIN (
     map_from_entries(list((value, label)) FILTER (WHERE column_name = 'queue_id')) AS "queue_id",
     map_from_entries(list((value, label)) FILTER (WHERE column_name = 'udf_severity')) AS "udf_severity"
   FROM (
-    SELECT column_name, value, arg_max(label, (coalesce(is_active, false), last_seen, label)) AS label
+    SELECT column_name, value,
+      first(label ORDER BY is_active DESC NULLS LAST, last_seen DESC NULLS LAST, label) AS label
     FROM main.picklists
     WHERE entity = 'Tickets' AND value IS NOT NULL AND label IS NOT NULL
     GROUP BY column_name, value
