@@ -50,6 +50,7 @@ type Source interface {
 type Login struct {
 	ServerTime time.Time // Autotask's clock, UTC, whole seconds
 	BaseURL    string    // the REST root in use, ending in /V1.0
+	WebURL     string    // where people open the same database, ending in a slash; empty: unknown
 	ZoneName   string    // "America East 2"; empty if the zone was configured
 	Database   string    // identity of the Autotask database whose quota is shared
 	Threshold  int64     // requests allowed per window, all integrations together

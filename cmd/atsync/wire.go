@@ -57,11 +57,15 @@ func (w wiring) open(ctx context.Context, cfg config.TenantConfig) (*site, error
 	if err != nil {
 		return nil, err
 	}
-	warehouse, err := duckdb.Open(ctx, duckdb.Options{Path: cfg.WorkPath, Tenant: cfg.Name, From: cfg.PublishPath, Logger: w.log})
+	s := &site{cfg: cfg, creds: creds}
+	warehouse, err := duckdb.Open(ctx, duckdb.Options{
+		Path: cfg.WorkPath, Tenant: cfg.Name, From: cfg.PublishPath, Logger: w.log,
+		TimeZone: cfg.Location.String(), WebURL: func() string { return s.source.WebURL() },
+	})
 	if err != nil {
 		return nil, err
 	}
-	s := &site{cfg: cfg, warehouse: warehouse, publisher: duckdb.NewPublisher(warehouse, cfg.PublishPath), creds: creds}
+	s.warehouse, s.publisher = warehouse, duckdb.NewPublisher(warehouse, cfg.PublishPath)
 	if s.source, err = w.client(ctx, cfg, creds, warehouse); err != nil {
 		return nil, errors.Join(err, warehouse.Close())
 	}

@@ -43,6 +43,8 @@ type Options struct {
 	Threads     int              // 2 by default
 	TempDir     string           // where staging spills; Path + ".tmp" by default
 	From        string           // a publication to start from if there is no file at Path; may be missing itself
+	TimeZone    string           // IANA name of the tenant's zone, in which the views' dates are; empty: UTC
+	WebURL      func() string    // of the tenant's Autotask in a browser, asked when views are made; nil or "": as last known
 	LockWait    time.Duration    // how long to wait for another process to let go of the file; 5 s by default, < 0: not at all
 	Now         func() time.Time // our clock; time.Now by default
 	Logger      *slog.Logger     // nil: silent

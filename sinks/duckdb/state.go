@@ -155,10 +155,7 @@ func (w *Warehouse) Recall(ctx context.Context, key string) (string, error) {
 // Remember keeps a value for later processes. It is no change that readers see.
 func (w *Warehouse) Remember(ctx context.Context, key, value string) error {
 	return w.fail("", "remember", w.write(ctx, func(s session) error {
-		if err := s.exec(`DELETE FROM _atsync.info WHERE key = ?`, rememberPrefix+key); err != nil {
-			return err
-		}
-		return s.exec(`INSERT INTO _atsync.info VALUES (?, ?)`, rememberPrefix+key, text(value))
+		return saveInfo(s, rememberPrefix+key, value)
 	}))
 }
 

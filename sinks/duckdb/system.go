@@ -104,20 +104,8 @@ func (w *Warehouse) format(ctx context.Context) (int, error) {
 	if err != nil || tables == 0 {
 		return 0, err
 	}
-	info := map[string]string{}
-	rows, err := w.db.QueryContext(ctx, `SELECT key, value FROM _atsync.info`)
+	info, err := readInfo(ctx, w.db)
 	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = rows.Close() }() // rows.Err tells
-	for rows.Next() {
-		var k, v string
-		if err := rows.Scan(&k, &v); err != nil {
-			return 0, err
-		}
-		info[k] = v
-	}
-	if err := rows.Err(); err != nil {
 		return 0, err
 	}
 	return w.checkInfo(info)
@@ -139,6 +127,31 @@ func (w *Warehouse) checkInfo(info map[string]string) (int, error) {
 			Remedy: "give each tenant its own file, or rename the tenant back"}
 	}
 	return version, nil
+}
+
+// readInfo returns the settings that the warehouse keeps of itself.
+func readInfo(ctx context.Context, q querier) (map[string]string, error) {
+	rows, err := q.QueryContext(ctx, `SELECT key, coalesce(value, '') FROM _atsync.info`)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }() // rows.Err tells
+	info := map[string]string{}
+	for rows.Next() {
+		var k, v string
+		if err := rows.Scan(&k, &v); err != nil {
+			return nil, err
+		}
+		info[k] = v
+	}
+	return info, rows.Err()
+}
+
+func saveInfo(s session, key, value string) error {
+	if err := s.exec(`DELETE FROM _atsync.info WHERE key = ?`, key); err != nil {
+		return err
+	}
+	return s.exec(`INSERT INTO _atsync.info VALUES (?, ?)`, key, text(value))
 }
 
 // noRows turns "no such row" into nil.

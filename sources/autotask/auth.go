@@ -136,7 +136,7 @@ func (c *Client) login(ctx context.Context) (pipeline.Login, error) {
 	c.session.loggedIn = true
 	c.session.mu.Unlock()
 	z := c.session.zone()
-	return pipeline.Login{ServerTime: p.at, BaseURL: z.BaseURL, ZoneName: z.Name, Database: z.Database,
+	return pipeline.Login{ServerTime: p.at, BaseURL: z.BaseURL, WebURL: z.WebURL, ZoneName: z.Name, Database: z.Database,
 		Threshold: p.threshold, Used: p.used, WindowMins: p.windowMins}, nil
 }
 

@@ -191,7 +191,8 @@ func New(cfg Config) (*Client, error) {
 		base = to
 	}
 	if base != "" {
-		c.setZone(Zone{BaseURL: base, Database: database(base, "", cfg.Credentials.Username()), Configured: true})
+		c.setZone(Zone{BaseURL: base, Database: database(base, "", cfg.Credentials.Username()), Configured: true,
+			WebURL: webURL("", base, c.discovery)})
 	}
 	c.buffers.New = func() any { return new(bytes.Buffer) }
 	transport := cfg.Transport
