@@ -124,8 +124,14 @@ func sentKeys(source []autotasktest.Row, cols []column) (missing string, sent ma
 	return "", sent
 }
 
-// warehouseColumns returns the columns of each entity's table, the id first.
-func warehouseColumns(db *sql.DB) (map[string][]column, error) {
+// warehouseColumns returns the columns of an entity's table, the id first.
+func warehouseColumns(db *sql.DB, entity string) ([]column, error) {
+	all, err := allColumns(db)
+	return all[entity], err
+}
+
+// allColumns returns the columns of each entity's table.
+func allColumns(db *sql.DB) (map[string][]column, error) {
 	rows, err := db.Query(`SELECT c.entity, c.column_name, c.source, d.data_type, c.udf
 		FROM _atsync.columns c JOIN duckdb_columns() d
 		  ON d.schema_name = 'main' AND d.table_name = c.table_name AND d.column_name = c.column_name

@@ -296,7 +296,7 @@ func differences(path string, data *autotasktest.Data, entities []string) (out [
 	if err != nil {
 		return []string{err.Error()}
 	}
-	columns, err := warehouseColumns(db)
+	columns, err := allColumns(db)
 	if err != nil {
 		out = append(out, err.Error())
 	}
