@@ -56,6 +56,7 @@ type Slice struct {
 	Until  *int64 // nil: to the end
 
 	Priority Priority // whose share of the quota its requests take
+	Paged    bool     // every page is a batch of its own, instead of some together
 }
 
 // Priority says how much of a database's hourly requests some work may take before it waits (api.md §7).
@@ -73,6 +74,7 @@ const (
 type Window struct {
 	Stamps  []string  // Autotask names of datetime fields …
 	Since   time.Time // … any of which is at or after this instant (server's clock, UTC)
+	Before  time.Time // and before this one; zero: no bound; only with a single stamp
 	NewerID *int64    // or whose id is greater than this
 	In      []int64   // or whose InField is one of these (at most 500)
 	InField string

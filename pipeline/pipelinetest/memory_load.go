@@ -238,6 +238,9 @@ func (l *memoryLoad) Commit(ctx context.Context, c pipeline.Commit) (pipeline.Lo
 	if err == nil {
 		err = l.usable(ctx)
 	}
+	if err == nil {
+		err = l.s.progress(c.Chunks)
+	}
 	defer l.end()
 	if err != nil {
 		return pipeline.LoadResult{}, l.s.fail(entity, "commit", err)
@@ -248,10 +251,16 @@ func (l *memoryLoad) Commit(ctx context.Context, c pipeline.Commit) (pipeline.Lo
 	res.SchemaChanged = l.evolve(t)
 	l.merge(t, &res)
 	l.bury(t, c, &res)
-	t.checkpoint = pipeline.Checkpoint{CompleteThrough: micros(c.Checkpoint.CompleteThrough), FullAt: micros(c.Checkpoint.FullAt),
-		RereadAt: micros(c.Checkpoint.RereadAt), ParentLoad: c.Checkpoint.ParentLoad}
+	mode := "" // a sync's comes with its report
+	if len(c.Chunks) > 0 {
+		mode = "backfill"
+		s.saveProgress(c.Chunks, res.LoadID)
+	} else {
+		t.checkpoint = pipeline.Checkpoint{CompleteThrough: micros(c.Checkpoint.CompleteThrough), FullAt: micros(c.Checkpoint.FullAt),
+			RereadAt: micros(c.Checkpoint.RereadAt), ParentLoad: c.Checkpoint.ParentLoad}
+	}
 	s.log("_atsync.loads", map[string]string{"load_id": number(res.LoadID), "entity": entity, "table_name": t.name, "status": "ok",
-		"class": string(l.spec.Class), "requests": number(c.Requests)})
+		"class": string(l.spec.Class), "requests": number(c.Requests), "mode": mode})
 	return res, nil
 }
 
@@ -317,7 +326,7 @@ func (l *memoryLoad) merge(t *memoryTable, res *pipeline.LoadResult) {
 	}
 	for _, id := range order {
 		row, old := newest[id], t.rows[id]
-		if old != nil && !row.version.IsZero() && row.version.Before(old.version) && row.syncedAt.Before(old.syncedAt) {
+		if old != nil && l.late(row, old) {
 			res.Unchanged++
 			continue
 		}
@@ -340,6 +349,15 @@ func (l *memoryLoad) merge(t *memoryTable, res *pipeline.LoadResult) {
 		row.loadID = res.LoadID
 		t.rows[id] = row
 	}
+}
+
+// late reports whether a row was read before the stored version, or before that was found deleted.
+func (l *memoryLoad) late(row, old *memoryRow) bool {
+	before := func(at time.Time) bool {
+		return !at.IsZero() && row.syncedAt.Before(at) && !at.After(micros(l.s.now()))
+	}
+	newer := !old.version.IsZero() && row.version.After(old.version)
+	return before(old.syncedAt) && !newer || before(old.deletedAt)
 }
 
 // settleRejects replaces a row's open rejects by those of the version read at the given time.

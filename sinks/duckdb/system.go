@@ -11,7 +11,7 @@ import (
 )
 
 // formatVersion is the version of the system tables. A warehouse with a newer one is refused.
-const formatVersion = 1
+const formatVersion = 2
 
 // A systemTable is one of _atsync's tables: what analysts and `atsync status` read.
 type systemTable struct{ name, comment, columns string }
@@ -44,6 +44,7 @@ func systemTables() []systemTable {
 			`tenant VARCHAR, since TIMESTAMPTZ, reason VARCHAR, fingerprint VARCHAR`},
 		{"_atsync.metadata", "The tenant's entityInformation as last read, one row for each entity.",
 			`entity VARCHAR, metadata JSON, read_at TIMESTAMPTZ, changed_at TIMESTAMPTZ`},
+		chunksTable(),
 		{"main.picklists", "The choices of every picklist field, over time: one that vanishes stays, inactive.",
 			`entity VARCHAR, field VARCHAR, column_name VARCHAR, value VARCHAR, label VARCHAR, parent_value VARCHAR,
 			is_active BOOLEAN, is_default BOOLEAN, is_system BOOLEAN, sort_order BIGINT, first_seen TIMESTAMPTZ, last_seen TIMESTAMPTZ`},
@@ -56,7 +57,7 @@ SELECT (SELECT value FROM _atsync.info WHERE key = 'tenant') AS tenant,
 	l.table_name AS "table", l.entity, c.complete_through, l.last_success_at, coalesce(c.class, l.class) AS class,
 	to_microseconds(epoch_us(now()) - epoch_us(c.complete_through)) AS lag
 FROM (SELECT entity, arg_max(table_name, load_id) AS table_name, arg_max(class, load_id) AS class,
-		max(ended_at) FILTER (WHERE status = 'ok') AS last_success_at
+		max(ended_at) FILTER (WHERE status = 'ok' AND mode IS DISTINCT FROM 'backfill') AS last_success_at
 	FROM _atsync.loads GROUP BY entity) l
 LEFT JOIN _atsync.checkpoints c ON c.entity = l.entity
 ORDER BY l.entity`
@@ -79,7 +80,7 @@ func (w *Warehouse) createSystem(ctx context.Context) error {
 		}
 		ddl = append(ddl, freshnessView,
 			`COMMENT ON VIEW _atsync.freshness IS 'Up to when each table is complete, and how long ago that is.'`,
-			`DELETE FROM _atsync.info`)
+			`DELETE FROM _atsync.info WHERE key IN ('format', 'tenant')`)
 		for _, q := range ddl {
 			if err := s.exec(q); err != nil {
 				return err

@@ -1,0 +1,367 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/atsync/atsync/schemas"
+)
+
+// Bounds of what a backfill holds in memory before it borrows the sink.
+const (
+	mostHeldPages = 20
+	mostHeldBytes = 32 << 20
+)
+
+// Other bounds of a running backfill.
+const (
+	failuresInARow = 3                // chunks that fail one after the other end it
+	flushWithin    = 20 * time.Second // how long an interrupted one tries to store what it holds
+	skew           = 15 * time.Minute // how far our clock and Autotask's may be apart
+)
+
+// backfill is one Run under way.
+type backfill struct {
+	*run
+	b        *Backfiller
+	p        *BackfillPlan
+	report   StreamReport
+	requests int64 // the source's counter for the entity when it was last looked at
+
+	held  []Batch // pages read and not stored yet, all of one chunk
+	bytes uint64
+	dirty map[int]bool // chunks, by index, whose state is to be stored with the next commit
+	saved time.Time    // when publishing was last thought of
+}
+
+// Run reads the chunks of a plan that are not done and stores them. Progress is stored with the rows: a killed
+// backfill loses at most the pages it held, a two hundredth of the whole or one page, and those under way.
+// A chunk that fails leaves the others alone; a fault that would meet them all ends the run.
+// The returned Run is complete even when the error is not nil.
+func (b *Backfiller) Run(ctx context.Context, p *BackfillPlan) (Run, error) {
+	s := &backfill{b: b, p: p, dirty: map[int]bool{}, run: &run{Runner: b.runner(), reports: map[string]StreamReport{}}}
+	s.rec = Run{Tenant: b.Tenant, Command: "backfill", StartedAt: b.now(), Status: StatusRunning}
+	s.report = StreamReport{Entity: p.Entity.Name, Table: schemas.TableName(p.Entity.Name), Mode: "backfill", Class: string(p.Entity.Class)}
+	s.saved = s.rec.StartedAt
+	err := b.borrow(ctx, func(l Lease) (err error) {
+		s.rec.ID, err = l.Sink.BeginRun(ctx, s.rec)
+		return err
+	})
+	if err != nil {
+		err = b.locate(err, p.Entity)
+		s.rec.Status, s.rec.EndedAt, s.rec.Error, s.rec.ErrorClass = StatusFailed, b.now(), err.Error(), ClassOf(err)
+		return s.rec, err
+	}
+	if b.Trace != nil && b.Trace.StreamStarted != nil {
+		b.Trace.StreamStarted(p.Entity.Name, s.report.Mode)
+	}
+	if b.Trace != nil && b.Trace.StreamTotal != nil {
+		rows := int64(0)
+		for _, c := range p.Chunks {
+			if c.Status != ChunkDone {
+				rows += max(0, c.Counted-c.Read)
+			}
+		}
+		b.Trace.StreamTotal(p.Entity.Name, rows)
+	}
+	s.requests = b.Source.Requests()[p.Entity.Name]
+	return s.conclude(ctx, b.locate(s.verdict(ctx, s.chunks(ctx)), p.Entity))
+}
+
+// verdict turns how the chunks ended into the one error that a caller acts on.
+func (s *backfill) verdict(ctx context.Context, err error) error {
+	switch {
+	case err != nil && (ctx.Err() != nil || ClassOf(err) == ClassCanceled):
+		return &Error{Class: ClassCanceled, Op: "backfill", Err: errors.New("interrupted"),
+			Remedy: "what was read is stored: run the same backfill again, and it goes on from there"}
+	case err == nil && s.report.Rejected > 0:
+		return &Error{Class: ClassPartial, Op: "backfill",
+			Err:    fmt.Errorf("values that do not fit their type: %d, NULL in the table", s.report.Rejected),
+			Remedy: "_atsync.rejects has them, with the reason"}
+	}
+	return err
+}
+
+// chunks reads all chunks that are not done, then checks them all with one count.
+func (s *backfill) chunks(ctx context.Context) error {
+	var first error
+	failed, inARow := 0, 0
+	for i := range s.p.Chunks {
+		if s.p.Chunks[i].Status == ChunkDone {
+			continue
+		}
+		err := s.chunk(ctx, i)
+		if err == nil {
+			inARow = 0
+			continue
+		}
+		failed++
+		inARow++
+		if first == nil {
+			first = err
+		}
+		if endsAll(ctx, err) || inARow == failuresInARow {
+			return err
+		}
+	}
+	if failed == 0 {
+		return s.check(ctx)
+	}
+	return partly(failed, len(s.p.Chunks), first)
+}
+
+// endsAll reports whether an error would meet every other chunk, too.
+func endsAll(ctx context.Context, err error) bool {
+	switch ClassOf(err) {
+	case ClassTransient, ClassSource, ClassSchema:
+		return ctx.Err() != nil
+	}
+	return true
+}
+
+func partly(failed, of int, first error) error {
+	return &Error{Class: ClassPartial, Op: "backfill", Err: fmt.Errorf("%d of %d chunks failed; first cause: %w", failed, of, first),
+		Remedy: "run the same backfill again: it reads only those"}
+}
+
+// chunk reads what is left of one chunk. What was read before a failure is stored.
+func (s *backfill) chunk(ctx context.Context, i int) error {
+	c := &s.p.Chunks[i]
+	if c.StartedAt.IsZero() {
+		c.StartedAt = s.now()
+	}
+	c.Status, c.Error, c.EndedAt = ChunkRunning, "", time.Time{}
+	stored := true // what the sink was asked to store, it has
+	err := s.Source.Read(ctx, Slice{Table: s.p.table, Window: c.window(), After: c.LastID, Priority: Backfill, Paged: true}, func(batch Batch) error {
+		batch.Record.Retain()
+		s.held = append(s.held, batch)
+		s.bytes += sizeOf(batch.Record)
+		if len(s.held) < s.mostHeld() && s.bytes < mostHeldBytes {
+			return nil
+		}
+		err := s.flush(ctx, i)
+		stored = err == nil
+		return err
+	})
+	if !stored {
+		return err
+	}
+	switch {
+	case err == nil:
+		c.Status, c.EndedAt = ChunkDone, s.now()
+	case ctx.Err() == nil && ClassOf(err) != ClassCanceled:
+		c.Status, c.EndedAt, c.Error = ChunkFailed, s.now(), s.b.locate(err, s.p.Entity).Error()
+	}
+	s.dirty[i] = true
+	if len(s.held) == 0 {
+		return err
+	}
+	if err == nil {
+		if err = s.flush(ctx, i); err != nil {
+			c.Status, c.EndedAt = ChunkRunning, time.Time{}
+		}
+		return err
+	}
+	calm, stop := context.WithTimeout(context.WithoutCancel(ctx), flushWithin)
+	defer stop()
+	_ = s.flush(calm, i) // the failure that is told is the one of the read
+	return err
+}
+
+func sizeOf(rec arrow.RecordBatch) (n uint64) {
+	for _, col := range rec.Columns() {
+		n += col.Data().SizeInBytes()
+	}
+	return n
+}
+
+// mostHeld is how many pages are held before they are stored: a four hundredth of the work, so that losing them
+// twice stays within a hundredth, and no more than memory should hold.
+func (s *backfill) mostHeld() int {
+	return int(max(1, min(mostHeldPages, s.p.Quote.Requests/400)))
+}
+
+// flush stores the pages held of a chunk together with its progress.
+func (s *backfill) flush(ctx context.Context, i int) error {
+	held := s.held
+	s.held, s.bytes = nil, 0
+	defer func() {
+		for _, batch := range held {
+			batch.Record.Release()
+		}
+	}()
+	spent := s.Source.Requests()[s.p.Entity.Name]
+	c := s.p.Chunks[i]
+	c.Requests += spent - s.requests
+	for _, batch := range held {
+		ids := batchIDs(batch)
+		c.Read += int64(len(ids))
+		if len(ids) > 0 {
+			c.LastID = new(ids[len(ids)-1])
+		}
+	}
+	progress := []Chunk{c}
+	for j := range s.dirty {
+		if j != i {
+			progress = append(progress, s.p.Chunks[j])
+		}
+	}
+	err := s.b.borrow(ctx, func(l Lease) error {
+		res, err := s.store(ctx, l.Sink, held, Commit{Chunks: progress, Requests: spent - s.requests})
+		if err != nil {
+			return err
+		}
+		c.LoadID = res.LoadID
+		s.p.Chunks[i], s.requests = c, spent
+		clear(s.dirty)
+		s.add(res)
+		if s.now().Sub(s.saved) < max(republishAfter, s.PublishEvery) {
+			return nil
+		}
+		s.saved = s.now()
+		return s.publishThrough(ctx, l)
+	})
+	return err
+}
+
+// store commits batches.
+func (s *backfill) store(ctx context.Context, sink Sink, held []Batch, c Commit) (LoadResult, error) {
+	w := Window{Stamps: []string{s.p.By}, Since: s.p.From, Before: s.p.To}
+	load, err := sink.Begin(ctx, LoadSpec{RunID: s.rec.ID, Table: s.p.table, Class: s.p.Entity.Class, Window: w})
+	if err != nil {
+		return LoadResult{}, err
+	}
+	defer load.Abort() //nolint:errcheck // after a commit it does nothing, before one the first error counts
+	for _, batch := range held {
+		if err := load.Stage(ctx, batch); err != nil {
+			return LoadResult{}, err
+		}
+	}
+	return load.Commit(ctx, c)
+}
+
+func (s *backfill) add(res LoadResult) {
+	r := &s.report
+	r.LoadID = res.LoadID
+	r.Fetched += res.Fetched
+	r.Inserted += res.Inserted
+	r.Updated += res.Updated
+	r.Unchanged += res.Unchanged
+	r.Rejected += res.Rejected
+}
+
+// publishThrough publishes if it is time to.
+func (s *backfill) publishThrough(ctx context.Context, l Lease) error {
+	s.Publisher, s.reports[s.p.Entity.Name] = l.Publisher, s.report
+	return s.publish(ctx)
+}
+
+// check counts the whole span once more where rows can only leave it: fewer rows read than are there now, in
+// chunks that ended before they were read, is a fault. The chunks at fault are found and are to be read again.
+func (s *backfill) check(ctx context.Context) error {
+	if s.p.Quote.Checks == 0 {
+		return nil
+	}
+	closed, read := 0, int64(0)
+	for closed < len(s.p.Chunks) && !s.p.Chunks[closed].To.After(s.p.Chunks[closed].StartedAt.Add(-skew)) {
+		read += s.p.Chunks[closed].Read
+		closed++
+	}
+	if closed == 0 {
+		return nil
+	}
+	whole := s.p.Chunks[0]
+	whole.To = s.p.Chunks[closed-1].To
+	n, err := s.Source.Count(ctx, Slice{Table: s.p.table, Window: whole.window(), Priority: Backfill})
+	if err != nil || n <= read {
+		return err
+	}
+	failed := 0
+	for i := range closed {
+		c := &s.p.Chunks[i]
+		n, err := s.Source.Count(ctx, Slice{Table: s.p.table, Window: c.window(), Priority: Backfill})
+		if err != nil {
+			return err
+		}
+		if n > c.Read {
+			failed++
+			c.Status, c.Error = ChunkFailed, fmt.Sprintf("read %d rows where query/count says %d", c.Read, n)
+			c.Counted, c.Read, c.LastID = n, 0, nil
+			s.dirty[i] = true
+		}
+	}
+	if failed == 0 {
+		return nil
+	}
+	return partly(failed, len(s.p.Chunks), mismatch(read, n))
+}
+
+// conclude records the outcome, stores what chunks are not yet told of, and publishes.
+func (s *backfill) conclude(ctx context.Context, runErr error) (Run, error) {
+	s.settle(runErr)
+	within := finishWithin
+	if ctx.Err() != nil {
+		within = flushWithin
+	}
+	after, stop := context.WithTimeout(context.WithoutCancel(ctx), within)
+	defer stop()
+	err := s.b.borrow(after, func(l Lease) error {
+		if len(s.dirty) > 0 {
+			if _, err := l.Sink.SaveChunks(after, s.p.Chunks); err != nil {
+				return err
+			}
+		}
+		if err := l.Sink.EndRun(after, s.rec); err != nil {
+			return err
+		}
+		return s.publishThrough(after, l)
+	})
+	if err != nil {
+		err = s.b.locate(err, s.p.Entity)
+		if s.rec.Status == StatusOK {
+			s.rec.Status = StatusPartial
+		}
+		if s.rec.Error == "" {
+			s.rec.Error, s.rec.ErrorClass = err.Error(), ClassOf(err)
+		}
+		if runErr != nil {
+			err = errors.Join(runErr, err)
+		}
+		return s.rec, err
+	}
+	return s.rec, runErr
+}
+
+// settle fills in the run's record and report.
+func (s *backfill) settle(err error) {
+	s.rec.EndedAt = s.now()
+	for _, n := range s.Source.Requests() {
+		s.rec.Requests += n
+	}
+	r := s.report
+	r.LoadID = 0 // there were many, each with its own record
+	r.Requests = s.Source.Requests()[s.p.Entity.Name]
+	r.Seconds = s.rec.EndedAt.Sub(s.rec.StartedAt).Seconds()
+	switch {
+	case err == nil:
+		r.Status = StatusOK
+	case ClassOf(err) == ClassCanceled:
+		r.Status = StatusInterrupted
+	case ClassOf(err) == ClassPartial || s.report.LoadID != 0:
+		r.Status = StatusPartial
+	default:
+		r.Status = StatusFailed
+	}
+	if err != nil {
+		r.Error, r.ErrorClass = err.Error(), ClassOf(err)
+	}
+	s.rec.Status, s.rec.Error, s.rec.ErrorClass = r.Status, r.Error, r.ErrorClass
+	s.rec.Streams = []StreamReport{r}
+	if s.Trace != nil && s.Trace.StreamFinished != nil {
+		s.Trace.StreamFinished(r)
+	}
+}
