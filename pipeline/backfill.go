@@ -68,7 +68,7 @@ const (
 	usualThreshold  = 10000
 	usualWindow     = time.Hour
 	pollEvery       = 90 * time.Second // how often the quota is asked at most while requests are sent
-	reserveRestarts = 8                // requests that two interruptions cost beside the pages they lose
+	reserveRestarts = 10               // requests that two interruptions cost beside the pages they lose
 )
 
 // BackfillQuote says what a backfill costs. Requests = Counts + Pages + Checks + Others + Reserve.

@@ -83,6 +83,7 @@ standard error.`,
 	root.AddCommand(
 		newDemoCommand(e),
 		newSyncCommand(e),
+		newBackfillCommand(e),
 		newCheckCommand(e),
 		newStatusCommand(e),
 		newRunsCommand(e),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -36,6 +37,10 @@ func newSyncCommand(e *env) *cobra.Command {
 	opts.addFlags(cmd)
 	return cmd
 }
+
+// syncPatience is how long a sync waits for a process that holds the warehouse. A backfill in another process lets go of
+// it after every commit, and takes seconds for a publication.
+const syncPatience = 15 * time.Second
 
 type syncOptions struct {
 	tenants      []string
@@ -100,6 +105,7 @@ func (e *env) sync(ctx context.Context, opts syncOptions) error {
 	}
 	feed := e.newFeed(cfg, total, len(tenants))
 	w := e.newWiring(cfg, feed.log)
+	w.lockWait = syncPatience
 	var runs []pipeline.Run
 	var errs []error
 	for _, t := range tenants {

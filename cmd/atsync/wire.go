@@ -7,6 +7,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -40,6 +42,7 @@ type wiring struct {
 	trace     *pipeline.Trace
 	log       *slog.Logger
 	patience  time.Duration // how long a request waits for quota; 0: an hour
+	lockWait  time.Duration // how long another process may hold a warehouse; 0: 5 s
 }
 
 // newWiring returns the wiring of a command: one transport for all tenants.
@@ -53,7 +56,8 @@ func (w wiring) open(ctx context.Context, cfg config.TenantConfig) (*site, error
 	if err != nil {
 		return nil, err
 	}
-	warehouse, err := duckdb.Open(ctx, duckdb.Options{Path: cfg.WorkPath, Tenant: cfg.Name, From: cfg.PublishPath, Logger: w.log})
+	warehouse, err := duckdb.Open(ctx, duckdb.Options{Path: cfg.WorkPath, Tenant: cfg.Name, From: cfg.PublishPath,
+		LockWait: w.lockWait, Logger: w.log})
 	if err != nil {
 		return nil, err
 	}
@@ -64,8 +68,16 @@ func (w wiring) open(ctx context.Context, cfg config.TenantConfig) (*site, error
 	return s, nil
 }
 
+// keeper keeps what a source wants remembered: a warehouse, or a borrower of one.
+type keeper interface {
+	Hold(ctx context.Context) (*pipeline.Hold, error)
+	SetHold(ctx context.Context, hold *pipeline.Hold) error
+	Recall(ctx context.Context, key string) (string, error)
+	Remember(ctx context.Context, key, value string) error
+}
+
 // client makes the tenant's source; the warehouse keeps its hold.
-func (w wiring) client(ctx context.Context, cfg config.TenantConfig, creds autotask.Credentials, warehouse *duckdb.Warehouse) (*autotask.Client, error) {
+func (w wiring) client(ctx context.Context, cfg config.TenantConfig, creds autotask.Credentials, warehouse keeper) (*autotask.Client, error) {
 	hold, err := warehouse.Hold(ctx)
 	if err != nil {
 		return nil, err
@@ -93,7 +105,7 @@ func (w wiring) client(ctx context.Context, cfg config.TenantConfig, creds autot
 }
 
 // recallZone returns the zone that an earlier process found in place of the configured one.
-func recallZone(ctx context.Context, warehouse *duckdb.Warehouse) (autotask.Move, error) {
+func recallZone(ctx context.Context, warehouse keeper) (autotask.Move, error) {
 	kept, err := warehouse.Recall(ctx, "zone")
 	from, to, _ := strings.Cut(kept, " ")
 	return autotask.Move{From: from, To: to}, err
@@ -113,6 +125,109 @@ func (w wiring) credentials(ctx context.Context, cfg config.TenantConfig) (autot
 		return autotask.Credentials{}, &pipeline.Error{Class: pipeline.ClassConfig, Tenant: cfg.Name, Err: errors.New(strings.Join(missing, "; "))}
 	}
 	return autotask.NewCredentials(values[0], values[1], values[2]), nil
+}
+
+// borrower opens a tenant's warehouse for moments, so that another process can work on it in between. It is safe for
+// concurrent use: one after the other has the warehouse.
+type borrower struct {
+	options duckdb.Options
+	publish string        // the published file
+	turn    chan struct{} // holds one token
+}
+
+// borrowPatience is how long a borrower waits for a process that works on the warehouse: a sync may run long.
+const borrowPatience = time.Hour
+
+// backfiller wires a tenant's backfill. close releases its source. A dry run of a tenant without a warehouse makes none.
+func (w wiring) backfiller(ctx context.Context, cfg config.TenantConfig, dryRun bool) (b *pipeline.Backfiller, closeAll func() error, err error) {
+	creds, err := w.credentials(ctx, cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	from := &borrower{publish: cfg.PublishPath, turn: make(chan struct{}, 1), options: duckdb.Options{Path: cfg.WorkPath, Tenant: cfg.Name,
+		From: cfg.PublishPath, LockWait: borrowPatience, Logger: w.log}}
+	scratch := ""
+	if _, err := os.Stat(cfg.WorkPath); dryRun && errors.Is(err, os.ErrNotExist) {
+		if scratch, err = os.MkdirTemp("", "atsync-dry-run-"); err != nil {
+			return nil, nil, &pipeline.Error{Class: pipeline.ClassSink, Tenant: cfg.Name, Op: "dry run", Err: err, Remedy: "set TMPDIR to a folder that can be written"}
+		}
+		from.options.Path = filepath.Join(scratch, filepath.Base(cfg.WorkPath))
+	}
+	tidy := func() error {
+		if scratch == "" {
+			return nil
+		}
+		return os.RemoveAll(scratch)
+	}
+	source, err := w.client(ctx, cfg, creds, from)
+	if err != nil {
+		return nil, nil, errors.Join(err, tidy())
+	}
+	b = &pipeline.Backfiller{Tenant: cfg.Name, Source: source, Open: from.lease, Trace: w.trace, PublishEvery: cfg.PublishEvery}
+	return b, func() error { return errors.Join(source.Close(), tidy()) }, nil
+}
+
+// open opens the warehouse until release is called.
+func (b *borrower) open(ctx context.Context) (w *duckdb.Warehouse, release func() error, err error) {
+	select {
+	case b.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, nil, context.Cause(ctx)
+	}
+	if w, err = duckdb.Open(ctx, b.options); err != nil {
+		<-b.turn
+		return nil, nil, err
+	}
+	return w, func() error {
+		defer func() { <-b.turn }()
+		return w.Close()
+	}, nil
+}
+
+// lease is how a backfill opens the warehouse.
+func (b *borrower) lease(ctx context.Context) (pipeline.Lease, error) {
+	w, release, err := b.open(ctx)
+	if err != nil {
+		return pipeline.Lease{}, err
+	}
+	return pipeline.Lease{Sink: w, Publisher: duckdb.NewPublisher(w, b.publish), Release: release}, nil
+}
+
+// with opens the warehouse for fn.
+func (b *borrower) with(ctx context.Context, fn func(*duckdb.Warehouse) error) error {
+	w, release, err := b.open(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(fn(w), release())
+}
+
+// Hold implements keeper.
+func (b *borrower) Hold(ctx context.Context) (hold *pipeline.Hold, err error) {
+	err = b.with(ctx, func(w *duckdb.Warehouse) (err error) {
+		hold, err = w.Hold(ctx)
+		return err
+	})
+	return hold, err
+}
+
+// SetHold implements keeper.
+func (b *borrower) SetHold(ctx context.Context, hold *pipeline.Hold) error {
+	return b.with(ctx, func(w *duckdb.Warehouse) error { return w.SetHold(ctx, hold) })
+}
+
+// Recall implements keeper.
+func (b *borrower) Recall(ctx context.Context, key string) (value string, err error) {
+	err = b.with(ctx, func(w *duckdb.Warehouse) (err error) {
+		value, err = w.Recall(ctx, key)
+		return err
+	})
+	return value, err
+}
+
+// Remember implements keeper.
+func (b *borrower) Remember(ctx context.Context, key, value string) error {
+	return b.with(ctx, func(w *duckdb.Warehouse) error { return w.Remember(ctx, key, value) })
 }
 
 // runner returns the pipeline that syncs the site.
@@ -182,6 +297,10 @@ func (r *reader) hold(ctx context.Context) (*pipeline.Hold, error) { return duck
 
 func (r *reader) freshness(ctx context.Context) ([]freshness, error) {
 	return duckdb.ReadFreshness(ctx, r.db)
+}
+
+func (r *reader) chunks(ctx context.Context) ([]pipeline.Chunk, error) {
+	return duckdb.ReadChunks(ctx, r.db)
 }
 
 func (r *reader) liveRows(ctx context.Context, table string) (int64, error) {
