@@ -260,6 +260,21 @@ func (s *backfill) publishThrough(ctx context.Context, l Lease) error {
 	return s.publish(ctx)
 }
 
+// publishLast shows readers what the backfill did, its record included, as soon as PublishEvery allows.
+func (s *backfill) publishLast(ctx context.Context, l Lease) error {
+	if l.Publisher == nil || s.report.LoadID == 0 {
+		return nil
+	}
+	if at, ok := l.Publisher.Published(); ok && s.PublishEvery > 0 && s.now().Sub(at) < s.PublishEvery {
+		return nil // a later run will: what waits stays pending
+	}
+	p, err := l.Publisher.Publish(ctx)
+	if err == nil && s.Trace != nil && s.Trace.Published != nil {
+		s.Trace.Published(p)
+	}
+	return err
+}
+
 // check counts the whole span once more where rows can only leave it: fewer rows read than are there now, in
 // chunks that ended before they were read, is a fault. The chunks at fault are found and are to be read again.
 func (s *backfill) check(ctx context.Context) error {
@@ -318,7 +333,7 @@ func (s *backfill) conclude(ctx context.Context, runErr error) (Run, error) {
 		if err := l.Sink.EndRun(after, s.rec); err != nil {
 			return err
 		}
-		return s.publishThrough(after, l)
+		return s.publishLast(after, l)
 	})
 	if err != nil {
 		err = s.b.locate(err, s.p.Entity)
