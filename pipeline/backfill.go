@@ -68,7 +68,7 @@ const (
 	usualThreshold  = 10000
 	usualWindow     = time.Hour
 	pollEvery       = 90 * time.Second // how often the quota is asked at most while requests are sent
-	reserveRestarts = 10               // requests that two interruptions cost beside the pages they lose
+	reserveRestarts = 12               // requests that two interruptions cost beside the pages they lose
 )
 
 // BackfillQuote says what a backfill costs. Requests = Counts + Pages + Checks + Others + Reserve.
@@ -257,7 +257,7 @@ func noStamp(t *schemas.Table, by string) error {
 	case c.Type.Kind != schemas.Timestamp:
 		e.Err = fmt.Errorf("%s.%s is no date", t.Entity.Name, c.Source)
 	default:
-		e.Err = fmt.Errorf("Autotask lets no query select by %s.%s", t.Entity.Name, c.Source)
+		e.Err = fmt.Errorf("no query may select by %s.%s, says Autotask", t.Entity.Name, c.Source)
 	}
 	e.Remedy = "--by takes one of: " + strings.Join(dates, ", ")
 	return e

@@ -166,9 +166,9 @@ func (b *Backfiller) save(ctx context.Context, p *BackfillPlan, meta *schemas.Me
 }
 
 // count asks how many rows each chunk holds, and halves those of an automatic size that hold too many. What is
-// known is stored now and then, so that an interruption costs no more than a hundredth of it, or two counts.
+// known is stored now and then, so that an interruption costs no more than a hundredth of it, or four counts.
 func (b *Backfiller) count(ctx context.Context, p *BackfillPlan, loc *time.Location) error {
-	every := max(2, len(p.Chunks)/100)
+	every := max(4, len(p.Chunks)/100)
 	unsaved := 0
 	for i := 0; i < len(p.Chunks); i++ {
 		if p.Chunks[i].Counted < 0 {

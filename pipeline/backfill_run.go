@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -13,6 +14,7 @@ import (
 
 // Bounds of what a backfill holds in memory before it borrows the sink.
 const (
+	fewPages      = 3
 	mostHeldPages = 20
 	mostHeldBytes = 32 << 20
 )
@@ -32,14 +34,15 @@ type backfill struct {
 	report   StreamReport
 	requests int64 // the source's counter for the entity when it was last looked at
 
-	held  []Batch // pages read and not stored yet, all of one chunk
-	bytes uint64
-	dirty map[int]bool // chunks, by index, whose state is to be stored with the next commit
-	saved time.Time    // when publishing was last thought of
+	held   []Batch // pages read and not stored yet
+	bytes  uint64
+	dirty  map[int]bool // chunks, by index, whose state is to be stored with the next commit
+	stored []Chunk      // the chunks as the sink has them
+	saved  time.Time    // when publishing was last thought of
 }
 
 // Run reads the chunks of a plan that are not done and stores them. Progress is stored with the rows: a killed
-// backfill loses at most the pages it held, a two hundredth of the whole or one page, and those under way.
+// backfill loses at most the pages it held, a four hundredth of the whole or three pages, and those under way.
 // A chunk that fails leaves the others alone; a fault that would meet them all ends the run.
 // The returned Run is complete even when the error is not nil.
 func (b *Backfiller) Run(ctx context.Context, p *BackfillPlan) (Run, error) {
@@ -47,6 +50,7 @@ func (b *Backfiller) Run(ctx context.Context, p *BackfillPlan) (Run, error) {
 	s.rec = Run{Tenant: b.Tenant, Command: "backfill", StartedAt: b.now(), Status: StatusRunning}
 	s.report = StreamReport{Entity: p.Entity.Name, Table: schemas.TableName(p.Entity.Name), Mode: "backfill", Class: string(p.Entity.Class)}
 	s.saved = s.rec.StartedAt
+	s.keep()
 	err := b.borrow(ctx, func(l Lease) (err error) {
 		s.rec.ID, err = l.Sink.BeginRun(ctx, s.rec)
 		return err
@@ -86,14 +90,38 @@ func (s *backfill) verdict(ctx context.Context, err error) error {
 	return err
 }
 
-// chunks reads all chunks that are not done, then checks them all with one count.
+// chunks reads all chunks that are not done, then checks them all with one count. What was read before a failure is
+// stored, too.
 func (s *backfill) chunks(ctx context.Context) error {
-	var first error
-	failed, inARow := 0, 0
+	last, failed, err := s.readAll(ctx)
+	if len(s.held) > 0 {
+		calm, stop := ctx, context.CancelFunc(func() {})
+		if ctx.Err() != nil {
+			calm, stop = context.WithTimeout(context.WithoutCancel(ctx), flushWithin)
+		}
+		defer stop()
+		if e := s.flush(calm, last); e != nil && err == nil {
+			return e
+		}
+	}
+	switch {
+	case err == nil:
+		return s.check(ctx)
+	case failed > 0:
+		return partly(failed, len(s.p.Chunks), err)
+	}
+	return err
+}
+
+// readAll reads the chunks one after the other. It returns the last one read, and how many failed while the others
+// went on; 0 with an error means that it ended all.
+func (s *backfill) readAll(ctx context.Context) (last, failed int, first error) {
+	inARow := 0
 	for i := range s.p.Chunks {
 		if s.p.Chunks[i].Status == ChunkDone {
 			continue
 		}
+		last = i
 		err := s.chunk(ctx, i)
 		if err == nil {
 			inARow = 0
@@ -101,17 +129,14 @@ func (s *backfill) chunks(ctx context.Context) error {
 		}
 		failed++
 		inARow++
+		if endsAll(ctx, err) || inARow == failuresInARow {
+			return last, 0, err
+		}
 		if first == nil {
 			first = err
 		}
-		if endsAll(ctx, err) || inARow == failuresInARow {
-			return err
-		}
 	}
-	if failed == 0 {
-		return s.check(ctx)
-	}
-	return partly(failed, len(s.p.Chunks), first)
+	return last, failed, first
 }
 
 // endsAll reports whether an error would meet every other chunk, too.
@@ -128,26 +153,24 @@ func partly(failed, of int, first error) error {
 		Remedy: "run the same backfill again: it reads only those"}
 }
 
-// chunk reads what is left of one chunk. What was read before a failure is stored.
+// chunk reads what is left of one chunk.
 func (s *backfill) chunk(ctx context.Context, i int) error {
 	c := &s.p.Chunks[i]
 	if c.StartedAt.IsZero() {
 		c.StartedAt = s.now()
 	}
 	c.Status, c.Error, c.EndedAt = ChunkRunning, "", time.Time{}
-	stored := true // what the sink was asked to store, it has
-	err := s.Source.Read(ctx, Slice{Table: s.p.table, Window: c.window(), After: c.LastID, Priority: Backfill, Paged: true}, func(batch Batch) error {
-		batch.Record.Retain()
-		s.held = append(s.held, batch)
-		s.bytes += sizeOf(batch.Record)
+	slice := Slice{Table: s.p.table, Window: c.window(), After: c.LastID, Priority: Backfill, Paged: true}
+	var sinkErr error
+	err := s.Source.Read(ctx, slice, func(batch Batch) error {
+		s.hold(i, batch)
 		if len(s.held) < s.mostHeld() && s.bytes < mostHeldBytes {
 			return nil
 		}
-		err := s.flush(ctx, i)
-		stored = err == nil
-		return err
+		sinkErr = s.flush(ctx, i)
+		return sinkErr
 	})
-	if !stored {
+	if sinkErr != nil {
 		return err
 	}
 	switch {
@@ -156,20 +179,28 @@ func (s *backfill) chunk(ctx context.Context, i int) error {
 	case ctx.Err() == nil && ClassOf(err) != ClassCanceled:
 		c.Status, c.EndedAt, c.Error = ChunkFailed, s.now(), s.b.locate(err, s.p.Entity).Error()
 	}
-	s.dirty[i] = true
-	if len(s.held) == 0 {
-		return err
-	}
-	if err == nil {
-		if err = s.flush(ctx, i); err != nil {
-			c.Status, c.EndedAt = ChunkRunning, time.Time{}
-		}
-		return err
-	}
-	calm, stop := context.WithTimeout(context.WithoutCancel(ctx), flushWithin)
-	defer stop()
-	_ = s.flush(calm, i) // the failure that is told is the one of the read
+	s.account(i)
 	return err
+}
+
+// hold keeps a page until the next flush.
+func (s *backfill) hold(i int, batch Batch) {
+	batch.Record.Retain()
+	s.held = append(s.held, batch)
+	s.bytes += sizeOf(batch.Record)
+	c := &s.p.Chunks[i]
+	if ids := batchIDs(batch); len(ids) > 0 {
+		c.Read += int64(len(ids))
+		c.LastID = new(ids[len(ids)-1])
+	}
+}
+
+// account puts what was spent since the last call on a chunk, whose state is to be stored.
+func (s *backfill) account(i int) {
+	spent := s.Source.Requests()[s.p.Entity.Name]
+	s.p.Chunks[i].Requests += spent - s.requests
+	s.requests = spent
+	s.dirty[i] = true
 }
 
 func sizeOf(rec arrow.RecordBatch) (n uint64) {
@@ -180,13 +211,15 @@ func sizeOf(rec arrow.RecordBatch) (n uint64) {
 }
 
 // mostHeld is how many pages are held before they are stored: a four hundredth of the work, so that losing them
-// twice stays within a hundredth, and no more than memory should hold.
+// twice stays within a hundredth, or a few that the reserve covers, and no more than memory should hold.
 func (s *backfill) mostHeld() int {
-	return int(max(1, min(mostHeldPages, s.p.Quote.Requests/400)))
+	return int(max(fewPages, min(mostHeldPages, s.p.Quote.Requests/400)))
 }
 
-// flush stores the pages held of a chunk together with its progress.
+// flush stores the pages held together with the progress of their chunks, of which i is the last. If it fails,
+// the plan's chunks are again what the sink has.
 func (s *backfill) flush(ctx context.Context, i int) error {
+	s.account(i)
 	held := s.held
 	s.held, s.bytes = nil, 0
 	defer func() {
@@ -194,30 +227,25 @@ func (s *backfill) flush(ctx context.Context, i int) error {
 			batch.Record.Release()
 		}
 	}()
-	spent := s.Source.Requests()[s.p.Entity.Name]
-	c := s.p.Chunks[i]
-	c.Requests += spent - s.requests
-	for _, batch := range held {
-		ids := batchIDs(batch)
-		c.Read += int64(len(ids))
-		if len(ids) > 0 {
-			c.LastID = new(ids[len(ids)-1])
-		}
-	}
-	progress := []Chunk{c}
-	for j := range s.dirty {
-		if j != i {
+	var progress []Chunk
+	requests := int64(0)
+	for j := range s.p.Chunks {
+		if s.dirty[j] {
 			progress = append(progress, s.p.Chunks[j])
+			requests += s.p.Chunks[j].Requests - s.stored[j].Requests
 		}
 	}
+	stored := false
 	err := s.b.borrow(ctx, func(l Lease) error {
-		res, err := s.store(ctx, l.Sink, held, Commit{Chunks: progress, Requests: spent - s.requests})
+		res, err := s.store(ctx, l.Sink, held, Commit{Chunks: progress, Requests: requests})
 		if err != nil {
 			return err
 		}
-		c.LoadID = res.LoadID
-		s.p.Chunks[i], s.requests = c, spent
-		clear(s.dirty)
+		stored = true
+		for j := range s.dirty {
+			s.p.Chunks[j].LoadID = res.LoadID
+		}
+		s.keep()
 		s.add(res)
 		if s.now().Sub(s.saved) < max(republishAfter, s.PublishEvery) {
 			return nil
@@ -225,7 +253,17 @@ func (s *backfill) flush(ctx context.Context, i int) error {
 		s.saved = s.now()
 		return s.publishThrough(ctx, l)
 	})
+	if !stored {
+		copy(s.p.Chunks, s.stored)
+		clear(s.dirty)
+	}
 	return err
+}
+
+// keep notes that the sink has the plan's chunks as they are.
+func (s *backfill) keep() {
+	s.stored = slices.Clone(s.p.Chunks)
+	clear(s.dirty)
 }
 
 // store commits batches.

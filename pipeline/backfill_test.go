@@ -166,7 +166,7 @@ func TestBackfillResumes(t *testing.T) {
 		t.Fatalf("%+v, %v", run, err)
 	}
 	stored := len(l.live("Tickets", "title"))
-	if stored != 8*20 && stored < 100 {
+	if stored < 7*20 {
 		t.Errorf("%d rows of 8 pages are stored", stored)
 	}
 	counts := l.requests()
@@ -275,16 +275,17 @@ func TestBackfillRefusals(t *testing.T) {
 		change func(*pipeline.BackfillRequest)
 		want   string
 	}{
-		"backwards":        {func(r *pipeline.BackfillRequest) { r.From, r.To = r.To, r.From }, "is empty"},
-		"nothing between":  {func(r *pipeline.BackfillRequest) { r.To = r.From }, "is empty"},
-		"in the future":    {func(r *pipeline.BackfillRequest) { r.From, r.To = noon.AddDate(1, 0, 0), noon.AddDate(2, 0, 0) }, "in the future"},
-		"too long ago":     {func(r *pipeline.BackfillRequest) { r.From = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC) }, "no date"},
-		"too fine":         {func(r *pipeline.BackfillRequest) { r.From, r.Size = noon.AddDate(-20, 0, 0), pipeline.ChunkDay }, "--chunk month"},
-		"an unknown size":  {func(r *pipeline.BackfillRequest) { r.Size = "hour" }, `"hour" (write day`},
-		"an unknown field": {func(r *pipeline.BackfillRequest) { r.By = "createdOn" }, `no field "createdOn" (--by takes one of: `},
-		"a text":           {func(r *pipeline.BackfillRequest) { r.By = "title" }, "Tickets.title is no date"},
-		"no date at all":   {func(r *pipeline.BackfillRequest) { r.Entity = find("Roles")[0] }, "sync --full --entity Roles"},
-		"no rows to read":  {func(r *pipeline.BackfillRequest) { r.Entity = unreadable(t) }, "can't be read"},
+		"backwards":               {func(r *pipeline.BackfillRequest) { r.From, r.To = r.To, r.From }, "is empty"},
+		"nothing between":         {func(r *pipeline.BackfillRequest) { r.To = r.From }, "is empty"},
+		"in the future":           {func(r *pipeline.BackfillRequest) { r.From, r.To = noon.AddDate(1, 0, 0), noon.AddDate(2, 0, 0) }, "in the future"},
+		"too long ago":            {func(r *pipeline.BackfillRequest) { r.From = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC) }, "no date"},
+		"too fine":                {func(r *pipeline.BackfillRequest) { r.From, r.Size = noon.AddDate(-20, 0, 0), pipeline.ChunkDay }, "--chunk month"},
+		"an unknown size":         {func(r *pipeline.BackfillRequest) { r.Size = "hour" }, `"hour" (write day`},
+		"an unknown field":        {func(r *pipeline.BackfillRequest) { r.By = "createdOn" }, `no field "createdOn" (--by takes one of: `},
+		"a text":                  {func(r *pipeline.BackfillRequest) { r.By = "title" }, "Tickets.title is no date"},
+		"a field not for queries": {func(r *pipeline.BackfillRequest) { r.By = "createdByContactID" }, "is no date"},
+		"no date at all":          {func(r *pipeline.BackfillRequest) { r.Entity = find("Roles")[0] }, "sync --full --entity Roles"},
+		"no rows to read":         {func(r *pipeline.BackfillRequest) { r.Entity = unreadable(t) }, "can't be read"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newPastLab(t, 10)

@@ -122,8 +122,8 @@ type Commit struct {
 	SourceCount *int64  // rows in the window as counted by the server, if asked
 	Requests    int64   // that the read cost
 
-	// Chunks is the progress of a backfill, stored with the rows it speaks of. The stored checkpoint then stays
-	// as it is, whatever Checkpoint says.
+	// Chunks is the progress of a backfill, stored with the rows it speaks of, under the load's id. The stored
+	// checkpoint then stays as it is, whatever Checkpoint says.
 	Chunks []Chunk
 }
 

@@ -59,7 +59,6 @@ type backfillOptions struct {
 	tenants                     []string
 	entity, from, to, by, chunk string
 	dryRun, restart, yes, list  bool
-	location                    *time.Location // of the tenant at work
 	selected                    *schemas.Entity
 }
 

@@ -67,10 +67,8 @@ func (s *MemorySink) progress(chunks []pipeline.Chunk) error {
 
 // saveProgress stores the chunks of a commit.
 func (s *MemorySink) saveProgress(chunks []pipeline.Chunk, load int64) {
-	for i, c := range chunks {
-		if i == 0 {
-			c.LoadID = load
-		}
+	for _, c := range chunks {
+		c.LoadID = load
 		*s.chunk(c) = microChunk(c)
 	}
 }

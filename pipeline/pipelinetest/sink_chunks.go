@@ -91,7 +91,7 @@ func testChunksWithRows(f *fixture) {
 	f.stage(l, f.batch(page(widget(1, "history", 0))))
 	res := f.commit(l, pipeline.Commit{Chunks: []pipeline.Chunk{second, first}, Requests: 2})
 	f.counts(pipeline.LoadResult{Fetched: 1, Inserted: 1}, res)
-	second.LoadID = res.LoadID
+	first.LoadID, second.LoadID = res.LoadID, res.LoadID
 	f.equal("progress", []pipeline.Chunk{first, second}, f.chunks())
 	f.equal("checkpoint", cp, f.state().Checkpoint)
 	f.equal("rows", want("id=1|name=history", "id=9|name=live"), f.rows("id", "name"))
@@ -146,7 +146,9 @@ func testOlderNoStamps(f *fixture) {
 	e := widgets()
 	e.Class, e.Stamps = schemas.ClassAppend, []string{"createDate"}
 	f.table = schemas.NewTable(e, nil, nil)
-	row := func(name string) string { return page(`{"id":1,"name":"` + name + `","createDate":"2026-01-01T00:00:00Z"}`) }
+	row := func(name string) string {
+		return page(`{"id":1,"name":"` + name + `","createDate":"2026-01-01T00:00:00Z"}`)
+	}
 	f.load(row("first"))
 	f.counts(pipeline.LoadResult{Fetched: 1, Unchanged: 1}, f.late(row("early"), row("newest")))
 	f.equal("rows", want("id=1|name=newest"), f.rows("id", "name"))

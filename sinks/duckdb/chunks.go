@@ -32,13 +32,8 @@ func ReadChunks(ctx context.Context, db Queryer) ([]pipeline.Chunk, error) {
 }
 
 func readChunks(ctx context.Context, db Queryer) (out []pipeline.Chunk, err error) {
-	known, err := db.QueryContext(ctx, `SELECT 1 FROM duckdb_tables() WHERE schema_name = '_atsync' AND table_name = 'chunks'`)
-	if err != nil {
+	if there, err := hasChunks(ctx, db); err != nil || !there {
 		return nil, err
-	}
-	there := known.Next()
-	if err := errors.Join(known.Err(), known.Close()); err != nil || !there {
-		return nil, err // a publication of an older atsync has no such table
 	}
 	rows, err := db.QueryContext(ctx, `SELECT backfill_id, entity, by_field, chunk, chunk_size, from_at, to_at, status, coalesce(rows_counted, -1),
 		rows_read, requests, last_id, coalesce(load_id, 0), started_at, ended_at, coalesce(error, '')
@@ -61,6 +56,17 @@ func readChunks(ctx context.Context, db Queryer) (out []pipeline.Chunk, err erro
 		out = append(out, c)
 	}
 	return out, rows.Err()
+}
+
+// hasChunks reports whether there is such a table: a publication of an older atsync has none.
+func hasChunks(ctx context.Context, db Queryer) (bool, error) {
+	rows, err := db.QueryContext(ctx, `SELECT 1 FROM duckdb_tables() WHERE schema_name = '_atsync' AND table_name = 'chunks'`)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = rows.Close() }() // rows.Err tells
+	there := rows.Next()
+	return there, rows.Err()
 }
 
 // SaveChunks replaces the chunks of one backfill and returns its id.
@@ -105,13 +111,10 @@ func insertChunk(s session, c pipeline.Chunk) error {
 		c.Requests, last, load, instant(c.StartedAt), instant(c.EndedAt), text(c.Error))
 }
 
-// saveProgress writes how far a backfill has come, in the load's transaction. The load's id goes to the first of them,
-// which is the chunk whose rows it brings.
+// saveProgress writes how far a backfill has come, in the load's transaction.
 func (l *load) saveProgress(s session, chunks []pipeline.Chunk) error {
-	for i, c := range chunks {
-		if i == 0 {
-			c.LoadID = l.loadID
-		}
+	for _, c := range chunks {
+		c.LoadID = l.loadID
 		n, err := s.count(`DELETE FROM _atsync.chunks WHERE backfill_id = ? AND chunk = ?`, c.Backfill, c.Number)
 		if err == nil && n != 1 {
 			err = errors.New("the backfill's chunk is not stored: it was begun anew by another process")
