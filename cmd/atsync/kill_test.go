@@ -33,6 +33,11 @@ func newVictim(t *testing.T) *victim {
 	t.Helper()
 	server := autotasktest.NewServer(autotasktest.WithClock(simulatedNow), autotasktest.WithGenerated(autotasktest.Tiny(), 7),
 		autotasktest.WithLatency(3*time.Millisecond))
+	return newVictimOf(t, server)
+}
+
+func newVictimOf(t *testing.T, server *autotasktest.Server) *victim {
+	t.Helper()
 	t.Cleanup(server.Close)
 	v := &victim{T: t, server: server, dir: t.TempDir()}
 	config := fmt.Sprintf("data_dir: ./data\nautotask: {discovery_url: %q}\nsync: {entities: [%s]}\ntenants:\n"+
