@@ -35,8 +35,7 @@ func newBackfillCommand(e *env) *cobra.Command {
 				console.ExitSink, console.ExitPartial, console.ExitCanceled),
 		Example: "  atsync backfill --entity Tickets --from 2019-01-01 --to 2022-01-01 --dry-run\n" +
 			"  atsync backfill --entity Tickets --from 2019-01-01 --to 2022-01-01\n" +
-			"  atsync backfill --entity TimeEntries --from 2025-06-01 --to 2025-07-01 \\\n" +
-			"    --by dateWorked --chunk day\n" +
+			"  atsync backfill --entity Tasks --from 2025-06-01 --to 2025-07-01 --chunk day\n" +
 			"  atsync backfill --list",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
