@@ -33,6 +33,7 @@ const (
 	ModeIncremental Mode = "incremental" // rows changed since the checkpoint
 	ModeParent      Mode = "parent"      // children of parents that changed
 	ModeFull        Mode = "full"        // every row, compared by hash; absent ones become tombstones
+	ModeBackfill    Mode = "backfill"    // a span of history
 	ModeLog         Mode = "log"         // rows that a log of deletions names, or whose parents it names
 	ModeVerify      Mode = "verify"      // rows that counts and listings have shown to be missing or gone
 )

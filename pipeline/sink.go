@@ -47,6 +47,13 @@ type Sink interface {
 	BeginRun(ctx context.Context, run Run) (id int64, err error)
 	EndRun(ctx context.Context, run Run) error
 
+	// Chunks returns the chunks of all backfills, by backfill and number.
+	Chunks(ctx context.Context) ([]Chunk, error)
+
+	// SaveChunks replaces the chunks of one backfill, which must not be empty, and returns its id: a new one if
+	// theirs is 0.
+	SaveChunks(ctx context.Context, chunks []Chunk) (id int64, err error)
+
 	// Hold returns the tenant's auth hold, or nil. SetHold places or (with nil) lifts it.
 	Hold(ctx context.Context) (*Hold, error)
 	SetHold(ctx context.Context, hold *Hold) error
@@ -147,8 +154,10 @@ type Load interface {
 	Absent(ctx context.Context) ([]int64, error)
 
 	// Commit makes everything visible in one transaction: newest version per id, unchanged rows left
-	// alone, an older version never over a newer one, rows that came back undeleted, tombstones, rejects, the load record and the
-	// checkpoint. When it returns nil all of it is durable; otherwise none of it is.
+	// alone, an older version never over a newer one, rows that came back undeleted, tombstones, rejects, the load
+	// record and the checkpoint. When it returns nil all of it is durable; otherwise none of it is.
+	// Of two versions of a row the one that was read later is the newer, unless the other's change stamp is greater.
+	// A row that was found deleted after it was read stays so. A time of reading that lies in the future says nothing.
 	Commit(ctx context.Context, c Commit) (LoadResult, error)
 
 	// Abort drops everything staged.
@@ -162,6 +171,10 @@ type Commit struct {
 	Reason      string  // of the tombstones: full, parent, log, verify, fetch
 	SourceCount *int64  // rows in the window as counted by the server, if asked
 	Requests    int64   // that the read cost
+
+	// Chunks is the progress of a backfill, stored with the rows it speaks of, under the load's id. The stored
+	// checkpoint then stays as it is, whatever Checkpoint says.
+	Chunks []Chunk
 }
 
 // LoadResult counts what a commit did. Fetched = Inserted + Updated + Unchanged + duplicates within the load.

@@ -78,6 +78,7 @@ type Slice struct {
 
 	Fields   []string // Autotask names of the fields wanted, the id among them; nil: all. Table has no other columns then
 	Priority Priority // whose share of the quota its requests take
+	Paged    bool     // every page is a batch of its own, instead of some together
 }
 
 // Window says which rows are wanted. Its conditions are alternatives: a row that meets any of them is in.
@@ -85,6 +86,7 @@ type Slice struct {
 type Window struct {
 	Stamps  []string  // Autotask names of datetime fields …
 	Since   time.Time // … any of which is at or after this instant (server's clock, UTC)
+	Before  time.Time // and before this one; zero: no bound; only with a single stamp
 	NewerID *int64    // or whose id is greater than this
 	In      []int64   // or whose InField is one of these (at most 500)
 	InField string

@@ -44,6 +44,10 @@ func newSyncCommand(e *env) *cobra.Command {
 	return cmd
 }
 
+// syncPatience is how long a sync waits for a process that holds the warehouse. A backfill in another process lets go of
+// it after every commit, and takes seconds for a publication.
+const syncPatience = 15 * time.Second
+
 type syncOptions struct {
 	tenants      []string
 	entities     []string
@@ -144,6 +148,7 @@ func (e *env) eachTenant(ctx context.Context, about task, do work) error {
 	feed := e.newFeed(cfg, total, len(tenants))
 	w := e.newWiring(cfg, feed.log)
 	w.patience = about.patience
+	w.lockWait = syncPatience
 	var runs []pipeline.Run
 	var errs []error
 	for _, t := range tenants {

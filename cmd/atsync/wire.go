@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -44,11 +45,21 @@ type wiring struct {
 	trace     *pipeline.Trace
 	log       *slog.Logger
 	patience  time.Duration // how long a request waits for quota; 0: an hour
+	lockWait  time.Duration // how long another process may hold a warehouse; 0: 5 s
 }
 
 // newWiring returns the wiring of a command: one transport for all tenants, and one quota for those of one database.
 func (e *env) newWiring(cfg *config.Config, log *slog.Logger) wiring {
 	return wiring{secrets: cfg.Resolver(e.environ), transport: autotask.NewTransport(nil), quotas: autotask.NewQuotas(), log: log}
+}
+
+// options says how the tenant's warehouse is opened: always in the same way, since a publication shows what they say. webURL
+// returns where the tenant's web pages are, "" while nobody knows.
+func (w wiring) options(cfg config.TenantConfig, lockWait time.Duration, webURL func() string) duckdb.Options {
+	return duckdb.Options{
+		Path: cfg.WorkPath, Tenant: cfg.Name, From: cfg.PublishPath, LockWait: lockWait, Logger: w.log,
+		TimeZone: cfg.Location.String(), WebURL: webURL,
+	}
 }
 
 // open resolves the tenant's secrets and opens its parts. Nothing is sent to Autotask yet.
@@ -58,10 +69,7 @@ func (w wiring) open(ctx context.Context, cfg config.TenantConfig) (*site, error
 		return nil, err
 	}
 	s := &site{cfg: cfg, creds: creds}
-	warehouse, err := duckdb.Open(ctx, duckdb.Options{
-		Path: cfg.WorkPath, Tenant: cfg.Name, From: cfg.PublishPath, Logger: w.log,
-		TimeZone: cfg.Location.String(), WebURL: func() string { return s.source.WebURL() },
-	})
+	warehouse, err := duckdb.Open(ctx, w.options(cfg, w.lockWait, func() string { return s.source.WebURL() }))
 	if err != nil {
 		return nil, err
 	}
@@ -123,11 +131,7 @@ func (w wiring) login(ctx context.Context, cfg config.TenantConfig, hold *pipeli
 	source := w.sourceConfig(cfg, creds)
 	source.Hold = hold
 	source.OnHold = func(ctx context.Context, hold *pipeline.Hold) error {
-		warehouse, err := duckdb.Open(ctx, duckdb.Options{Path: cfg.WorkPath, Tenant: cfg.Name, From: cfg.PublishPath, Logger: w.log})
-		if err != nil {
-			return err
-		}
-		return errors.Join(warehouse.SetHold(ctx, hold), warehouse.Close())
+		return w.visit(ctx, cfg, func(warehouse *duckdb.Warehouse) error { return warehouse.SetHold(ctx, hold) })
 	}
 	client, err := autotask.New(source)
 	if err != nil {
@@ -181,6 +185,109 @@ func (w wiring) plan(ctx context.Context, cfg config.TenantConfig, req pipeline.
 		r.Source = source
 	}
 	return r.Plan(ctx, stored, req)
+}
+
+// borrower opens a tenant's warehouse for moments, so that another process can work on it in between. It is safe for
+// concurrent use: one after the other has the warehouse.
+type borrower struct {
+	options duckdb.Options
+	publish string        // the published file
+	turn    chan struct{} // holds one token
+}
+
+// borrowPatience is how long a borrower waits for a process that works on the warehouse: a sync may run long.
+const borrowPatience = time.Hour
+
+// backfiller wires a tenant's backfill. close releases its source. A dry run of a tenant without a warehouse makes none.
+func (w wiring) backfiller(ctx context.Context, cfg config.TenantConfig, dryRun bool) (b *pipeline.Backfiller, closeAll func() error, err error) {
+	creds, err := w.credentials(ctx, cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	from := &borrower{publish: cfg.PublishPath, turn: make(chan struct{}, 1),
+		options: w.options(cfg, borrowPatience, func() string { return b.Source.(*autotask.Client).WebURL() })}
+	scratch := ""
+	if _, err := os.Stat(cfg.WorkPath); dryRun && errors.Is(err, os.ErrNotExist) {
+		if scratch, err = os.MkdirTemp("", "atsync-dry-run-"); err != nil {
+			return nil, nil, &pipeline.Error{Class: pipeline.ClassSink, Tenant: cfg.Name, Op: "dry run", Err: err, Remedy: "set TMPDIR to a folder that can be written"}
+		}
+		from.options.Path = filepath.Join(scratch, filepath.Base(cfg.WorkPath))
+	}
+	tidy := func() error {
+		if scratch == "" {
+			return nil
+		}
+		return os.RemoveAll(scratch)
+	}
+	source, err := w.client(ctx, cfg, creds, from)
+	if err != nil {
+		return nil, nil, errors.Join(err, tidy())
+	}
+	b = &pipeline.Backfiller{Tenant: cfg.Name, Source: source, Open: from.lease, Trace: w.trace, PublishEvery: cfg.PublishEvery}
+	return b, func() error { return errors.Join(source.Close(), tidy()) }, nil
+}
+
+// open opens the warehouse until release is called.
+func (b *borrower) open(ctx context.Context) (w *duckdb.Warehouse, release func() error, err error) {
+	select {
+	case b.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, nil, context.Cause(ctx)
+	}
+	if w, err = duckdb.Open(ctx, b.options); err != nil {
+		<-b.turn
+		return nil, nil, err
+	}
+	return w, func() error {
+		defer func() { <-b.turn }()
+		return w.Close()
+	}, nil
+}
+
+// lease is how a backfill opens the warehouse.
+func (b *borrower) lease(ctx context.Context) (pipeline.Lease, error) {
+	w, release, err := b.open(ctx)
+	if err != nil {
+		return pipeline.Lease{}, err
+	}
+	return pipeline.Lease{Sink: w, Publisher: duckdb.NewPublisher(w, b.publish), Release: release}, nil
+}
+
+// with opens the warehouse for fn.
+func (b *borrower) with(ctx context.Context, fn func(*duckdb.Warehouse) error) error {
+	w, release, err := b.open(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(fn(w), release())
+}
+
+// Hold implements keeper.
+func (b *borrower) Hold(ctx context.Context) (hold *pipeline.Hold, err error) {
+	err = b.with(ctx, func(w *duckdb.Warehouse) (err error) {
+		hold, err = w.Hold(ctx)
+		return err
+	})
+	return hold, err
+}
+
+// SetHold implements keeper.
+func (b *borrower) SetHold(ctx context.Context, hold *pipeline.Hold) error {
+	return b.with(ctx, func(w *duckdb.Warehouse) error { return w.SetHold(ctx, hold) })
+}
+
+// Recall implements keeper.
+func (b *borrower) Recall(ctx context.Context, key string) (value string, err error) {
+	err = b.with(ctx, func(w *duckdb.Warehouse) (err error) {
+		value, err = w.Recall(ctx, key)
+		return err
+	})
+	return value, err
+}
+
+// Remember implements keeper.
+func (b *borrower) Remember(ctx context.Context, key, value string) error {
+	return b.with(ctx, func(w *duckdb.Warehouse) error { return w.Remember(ctx, key, value) })
 }
 
 // runner returns the pipeline that syncs the site.
@@ -270,7 +377,7 @@ func (v *visitor) Remember(ctx context.Context, key, value string) error {
 
 // visit opens the tenant's warehouse for a piece of work.
 func (w wiring) visit(ctx context.Context, cfg config.TenantConfig, work func(*duckdb.Warehouse) error) error {
-	warehouse, err := duckdb.Open(ctx, duckdb.Options{Path: cfg.WorkPath, Tenant: cfg.Name, From: cfg.PublishPath, Logger: w.log})
+	warehouse, err := duckdb.Open(ctx, w.options(cfg, w.lockWait, nil))
 	if err != nil {
 		return err
 	}
@@ -361,6 +468,9 @@ func (r *reader) freshness(ctx context.Context) ([]freshness, error) {
 }
 
 func (r *reader) states(ctx context.Context) ([]state, error) { return duckdb.ReadStates(ctx, r.db) }
+func (r *reader) chunks(ctx context.Context) ([]pipeline.Chunk, error) {
+	return duckdb.ReadChunks(ctx, r.db)
+}
 
 func (r *reader) liveRows(ctx context.Context, table string) (int64, error) {
 	return duckdb.LiveRows(ctx, r.db, table)

@@ -240,6 +240,9 @@ func (l *memoryLoad) Commit(ctx context.Context, c pipeline.Commit) (pipeline.Lo
 	if err == nil {
 		err = l.usable(ctx)
 	}
+	if err == nil {
+		err = l.s.progress(c.Chunks)
+	}
 	defer l.end()
 	if err != nil {
 		return pipeline.LoadResult{}, l.s.fail(entity, "commit", err)
@@ -252,7 +255,11 @@ func (l *memoryLoad) Commit(ctx context.Context, c pipeline.Commit) (pipeline.Lo
 	l.merge(t, &res, &missed)
 	l.logMisses(t, missed)
 	l.bury(t, c, &res)
-	t.checkpoint, t.checked = microCheckpoint(c.Checkpoint), true
+	if len(c.Chunks) > 0 {
+		s.saveProgress(c.Chunks, res.LoadID)
+	} else {
+		t.checkpoint, t.checked = microCheckpoint(c.Checkpoint), true
+	}
 	s.log("_atsync.loads", map[string]string{"load_id": number(res.LoadID), "entity": entity, "table_name": t.name, "status": "ok",
 		"mode": string(l.spec.Mode), "class": string(l.spec.Class), "requests": number(c.Requests)})
 	return res, nil
@@ -320,7 +327,7 @@ func (l *memoryLoad) merge(t *memoryTable, res *pipeline.LoadResult, missed *mis
 	}
 	for _, id := range order {
 		row, old := newest[id], t.rows[id]
-		if old != nil && !row.version.IsZero() && row.version.Before(old.version) && row.syncedAt.Before(old.syncedAt) {
+		if old != nil && l.late(row, old) {
 			res.Unchanged++
 			continue
 		}
@@ -344,6 +351,15 @@ func (l *memoryLoad) merge(t *memoryTable, res *pipeline.LoadResult, missed *mis
 		row.loadID = res.LoadID
 		t.rows[id] = row
 	}
+}
+
+// late reports whether a row was read before the stored version, or before that was found deleted.
+func (l *memoryLoad) late(row, old *memoryRow) bool {
+	before := func(at time.Time) bool {
+		return !at.IsZero() && row.syncedAt.Before(at) && !at.After(micros(l.s.now()))
+	}
+	newer := !old.version.IsZero() && row.version.After(old.version)
+	return before(old.syncedAt) && !newer || before(old.deletedAt)
 }
 
 // settleRejects replaces a row's open rejects by those of the version read at the given time.

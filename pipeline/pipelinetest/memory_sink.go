@@ -33,6 +33,7 @@ type MemorySink struct {
 	runs    []pipeline.Run
 	mine    map[int64]bool
 	hold    *pipeline.Hold
+	chunks  []pipeline.Chunk
 	logs    map[string][]map[string]string // the system tables that are only appended to
 }
 
@@ -201,7 +202,7 @@ func (s *MemorySink) BeginRun(ctx context.Context, run pipeline.Run) (int64, err
 		return 0, s.fail("", "begin run", err)
 	}
 	for i := range s.runs {
-		if r := &s.runs[i]; r.Status == pipeline.StatusRunning && !s.mine[r.ID] {
+		if r := &s.runs[i]; r.Status == pipeline.StatusRunning && !s.mine[r.ID] && (r.Command != "backfill" || run.Command == "backfill") {
 			r.Status, r.ErrorClass, r.EndedAt = pipeline.StatusInterrupted, pipeline.ClassCanceled, s.now()
 		}
 	}
@@ -292,6 +293,7 @@ func (s *MemorySink) Harness() Harness {
 		Sink:   s,
 		Rows:   func(_ *testing.T, table string, by ...string) []map[string]string { return s.Rows(table, by...) },
 		Reopen: func(*testing.T) { s.Reopen() },
+		Clock:  func(now func() time.Time) { s.now = now },
 	}
 }
 

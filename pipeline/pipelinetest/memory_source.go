@@ -256,7 +256,7 @@ func inSlice(sl pipeline.Slice, after *int64, id int64, row map[string]any) bool
 	}
 	for _, stamp := range w.Stamps {
 		text, _ := row[stamp].(string)
-		if t, err := time.Parse(time.RFC3339Nano, text); err == nil && !t.Before(w.Since) {
+		if t, err := time.Parse(time.RFC3339Nano, text); err == nil && !t.Before(w.Since) && (w.Before.IsZero() || t.Before(w.Before)) {
 			return true
 		}
 	}

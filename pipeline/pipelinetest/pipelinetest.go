@@ -29,6 +29,9 @@ type Harness struct {
 	// Reopen ends the sink as a killed process would, as near as can be, and opens what is left of it. It also
 	// replaces Sink.
 	Reopen func(t *testing.T)
+
+	// Clock sets the sink's clock. The suite's stands still while a batch is staged.
+	Clock func(now func() time.Time)
 }
 
 // A widget is the entity that the suite loads.
@@ -63,6 +66,7 @@ func newFixture(t *testing.T, open func(*testing.T) Harness) *fixture {
 	t.Helper()
 	f := &fixture{T: t, Harness: open(t), clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	f.table = schemas.NewTable(widgets(), nil, nil)
+	f.Clock(func() time.Time { return f.clock })
 	return f
 }
 

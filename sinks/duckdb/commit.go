@@ -102,6 +102,9 @@ func (l *load) merge(s session, c pipeline.Commit) (pipeline.LoadResult, error) 
 	if err := l.record(s, c, res, now); err != nil {
 		return res, err
 	}
+	if len(c.Chunks) > 0 {
+		return res, l.saveProgress(s, c.Chunks)
+	}
 	return res, l.saveCheckpoint(s, c.Checkpoint, now)
 }
 
@@ -132,10 +135,14 @@ func (l *load) upsert(s session, res *pipeline.LoadResult, now time.Time) error 
 	if err != nil {
 		return err
 	}
-	older := "false"
+	// What was read before the stored version, or before the row was found deleted, comes late. A time ahead of our
+	// clock was written by a clock that was wrong.
+	clock := literal(now.Format(time.RFC3339Nano)) + `::TIMESTAMPTZ`
+	older := `s._synced_at < t._synced_at AND t._synced_at <= ` + clock
 	if sv, tv := l.versions(); sv != "" {
-		older = `coalesce(` + sv + ` < ` + tv + ` AND s._synced_at < t._synced_at, false)`
+		older += ` AND NOT coalesce(` + sv + ` > ` + tv + `, false)`
 	}
+	older = `coalesce(` + older + `, false) OR coalesce(s._synced_at < t._deleted_at AND t._deleted_at <= ` + clock + `, false)`
 	// one pass over the narrow columns of the table answers every later question
 	err = s.exec(`CREATE TEMP TABLE ` + ident(matchTable) + ` AS SELECT s.rowid AS stage_row, s.id, ` + older + ` AS older,
 		t._row_hash = s._row_hash AND t._deleted_at IS NULL AS same, t._deleted_at IS NOT NULL AS dead, ` + l.unseen("s.") + ` AS unseen

@@ -231,17 +231,25 @@ func (s atomicScanner) Scan(v any) error {
 	return nil
 }
 
+// tellAfter is how long a held lock is waited for in silence.
+const tellAfter = 2 * time.Second
+
 // connect opens the instance and waits for a lock that another process holds.
 func connect(ctx context.Context, opts Options) (*duckdb.Connector, error) {
 	dsn, err := dataSource(opts)
 	if err != nil {
 		return nil, err
 	}
-	deadline := time.Now().Add(opts.LockWait)
+	begun, told := time.Now(), false
+	deadline := begun.Add(opts.LockWait)
 	for {
 		connector, err := duckdb.NewConnector(dsn, nil)
 		if err == nil || !isLocked(err) || !time.Now().Before(deadline) {
 			return connector, err
+		}
+		if !told && time.Since(begun) > tellAfter {
+			told = true
+			opts.Logger.InfoContext(ctx, "waiting for the warehouse", "path", opts.Path, "cause", plain(opts.Path, err), "at_most", opts.LockWait.String())
 		}
 		select {
 		case <-ctx.Done():

@@ -50,6 +50,7 @@ func systemTables() []systemTable {
 			`changed_at TIMESTAMPTZ, entity VARCHAR, command VARCHAR, old JSON, new JSON, changed_by VARCHAR, note VARCHAR`},
 		{"_atsync.metadata", "The tenant's entityInformation as last read, one row for each entity.",
 			`entity VARCHAR, metadata JSON, read_at TIMESTAMPTZ, changed_at TIMESTAMPTZ`},
+		chunksTable(),
 		{"main.picklists", "The choices of every picklist field, over time: one that vanishes stays, inactive.",
 			`entity VARCHAR, field VARCHAR, column_name VARCHAR, value VARCHAR, label VARCHAR, parent_value VARCHAR,
 			is_active BOOLEAN, is_default BOOLEAN, is_system BOOLEAN, sort_order BIGINT, first_seen TIMESTAMPTZ, last_seen TIMESTAMPTZ`},
@@ -62,7 +63,7 @@ SELECT (SELECT value FROM _atsync.info WHERE key = 'tenant') AS tenant,
 	l.table_name AS "table", l.entity, c.complete_through, l.last_success_at, coalesce(c.class, l.class) AS class,
 	to_microseconds(epoch_us(now()) - epoch_us(c.complete_through)) AS lag
 FROM (SELECT entity, arg_max(table_name, load_id) AS table_name, arg_max(class, load_id) AS class,
-		max(ended_at) FILTER (WHERE status = 'ok' AND mode IS DISTINCT FROM 'fetch') AS last_success_at
+		max(ended_at) FILTER (WHERE status = 'ok' AND mode IS DISTINCT FROM 'fetch' AND mode IS DISTINCT FROM 'backfill') AS last_success_at
 	FROM _atsync.loads GROUP BY entity) l
 LEFT JOIN _atsync.checkpoints c ON c.entity = l.entity
 ORDER BY l.entity`

@@ -17,7 +17,7 @@ func TestOpenUpgradesAnOlderWarehouse(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, q := range []string{
-		`DROP TABLE _atsync.stamp_misses`, `DROP TABLE _atsync.state_log`, `ALTER TABLE _atsync.checkpoints DROP COLUMN log_loads`,
+		`DROP TABLE _atsync.stamp_misses`, `DROP TABLE _atsync.state_log`, `DROP TABLE _atsync.chunks`, `ALTER TABLE _atsync.checkpoints DROP COLUMN log_loads`,
 		`ALTER TABLE _atsync.checkpoints DROP COLUMN parent_id`,
 		`UPDATE _atsync.info SET value = '1' WHERE key = 'format'`,
 	} {

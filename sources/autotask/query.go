@@ -20,6 +20,7 @@ const (
 	opExist operator = iota + 1
 	opGt
 	opGte
+	opLt
 	opLte
 	opIn
 	opOr
@@ -28,7 +29,7 @@ const (
 
 // MarshalText spells an operator as Autotask does.
 func (o operator) MarshalText() ([]byte, error) {
-	names := [...]string{opExist: "exist", opGt: "gt", opGte: "gte", opLte: "lte", opIn: "in", opOr: "or", opEq: "eq"}
+	names := [...]string{opExist: "exist", opGt: "gt", opGte: "gte", opLt: "lt", opLte: "lte", opIn: "in", opOr: "or", opEq: "eq"}
 	if o == 0 || int(o) >= len(names) {
 		return nil, fmt.Errorf("no operator %d", o)
 	}
@@ -53,15 +54,24 @@ type queryBody struct {
 // stampFormat is how a filter names an instant, to the millisecond, UTC.
 const stampFormat = "2006-01-02T15:04:05.000Z"
 
-// windowConditions returns the conditions that a window adds: none, one, or a group of alternatives.
+func instant(t time.Time) string { return t.UTC().Truncate(time.Millisecond).Format(stampFormat) }
+
+// windowConditions returns the conditions that a window adds: none, one, a group of alternatives, or the two ends
+// of a span.
 func windowConditions(w pipeline.Window) ([]condition, error) {
 	var alternatives []condition
 	n := len(w.Stamps) + len(w.In)
+	if !w.Before.IsZero() {
+		if n != 1 || len(w.Stamps) != 1 || w.NewerID != nil || !w.Since.Before(w.Before) {
+			return nil, fmt.Errorf("the window ends at %s, which takes a single stamp and an earlier beginning: %+v", w.Before, w)
+		}
+		return []condition{{Op: opGte, Field: w.Stamps[0], Value: instant(w.Since)}, {Op: opLt, Field: w.Stamps[0], Value: instant(w.Before)}}, nil
+	}
 	if len(w.Stamps) > 0 && w.Since.IsZero() {
 		return nil, fmt.Errorf("the window has stamps %v, but no time", w.Stamps)
 	}
 	for _, stamp := range w.Stamps {
-		alternatives = append(alternatives, condition{Op: opGte, Field: stamp, Value: w.Since.UTC().Truncate(time.Millisecond).Format(stampFormat)})
+		alternatives = append(alternatives, condition{Op: opGte, Field: stamp, Value: instant(w.Since)})
 	}
 	if w.NewerID != nil {
 		n++

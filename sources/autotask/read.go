@@ -35,7 +35,7 @@ func (c *Client) Read(ctx context.Context, slice pipeline.Slice, emit func(pipel
 	if err := c.ready(ctx); err != nil {
 		return err
 	}
-	r := &reader{c: c, rq: rq, query: q, dec: schemas.NewDecoder(slice.Table), after: slice.After, until: slice.Until}
+	r := &reader{c: c, rq: rq, query: q, dec: schemas.NewDecoder(slice.Table), after: slice.After, until: slice.Until, paged: slice.Paged}
 	return r.run(ctx, emit)
 }
 
@@ -47,6 +47,7 @@ type reader struct {
 	dec   *schemas.Decoder
 	after *int64 // last id seen
 	until *int64
+	paged bool // a batch a page
 
 	bytes int64     // decoded since the last batch
 	begun time.Time // when the batch's first page was asked for
@@ -88,7 +89,7 @@ func (r *reader) run(ctx context.Context, emit func(pipeline.Batch) error) error
 				return err
 			}
 		}
-		if last || r.dec.Rows() >= batchRows || r.bytes >= batchBytes {
+		if last || r.paged || r.dec.Rows() >= batchRows || r.bytes >= batchBytes {
 			if err := r.flush(emit); err != nil {
 				return err
 			}
