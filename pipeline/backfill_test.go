@@ -147,7 +147,7 @@ func TestBackfillBeforeFirstSync(t *testing.T) {
 		t.Fatalf("%d rows, synced %v, %v", len(l.live("Tickets", "title")), p.Synced, err)
 	}
 	run, err := l.sync("Tickets")
-	if s := one(t, run, "Tickets"); err != nil || s.Mode != "first" || s.Inserted != 30 || s.Unchanged != 20 {
+	if s := one(t, run, "Tickets"); err != nil || s.Mode != "full" || s.Inserted != 30 || s.Unchanged != 20 {
 		t.Errorf("%+v, %v", s, err)
 	}
 }

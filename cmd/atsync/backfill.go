@@ -157,10 +157,10 @@ func backfillEntity(word string) (*schemas.Entity, error) {
 func (e *env) backfillTenant(ctx context.Context, cfg *config.Config, t config.TenantConfig, opts backfillOptions) (item backfillItem, err error) {
 	req := pipeline.BackfillRequest{Entity: opts.selected, By: opts.by, Size: pipeline.ChunkSize(opts.chunk), Location: t.Location,
 		Restart: opts.restart, DryRun: opts.dryRun}
-	if req.From, err = parseInstant("--from", opts.from, t.Location); err != nil {
+	if req.From, err = flagInstant("--from", opts.from, t.Location); err != nil {
 		return item, err
 	}
-	if req.To, err = parseInstant("--to", opts.to, t.Location); err != nil {
+	if req.To, err = flagInstant("--to", opts.to, t.Location); err != nil {
 		return item, err
 	}
 	if !opts.dryRun {
@@ -231,14 +231,9 @@ func lockBackfill(t config.TenantConfig, entity string) (release func() error, e
 	return release, nil
 }
 
-// parseInstant reads a date, which begins in the tenant's time zone, or an instant.
-func parseInstant(flag, text string, loc *time.Location) (time.Time, error) {
-	for _, layout := range []string{time.DateOnly, "2006-01-02T15:04", "2006-01-02T15:04:05"} {
-		if at, err := time.ParseInLocation(layout, text, loc); err == nil {
-			return at, nil
-		}
-	}
-	at, err := time.Parse(time.RFC3339Nano, text)
+// flagInstant reads a flag's date, which begins in the tenant's time zone, or instant.
+func flagInstant(flag, text string, loc *time.Location) (time.Time, error) {
+	at, err := parseInstant(text, loc)
 	if err != nil {
 		return at, &pipeline.Error{Class: pipeline.ClassConfig, Op: flag, Err: fmt.Errorf("%q is no date", text),
 			Remedy: "write 2019-01-31, which begins at midnight in the tenant's time zone, or 2019-01-31T08:00:00Z"}

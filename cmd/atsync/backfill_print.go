@@ -108,15 +108,15 @@ func (e *env) printQuote(feed *backfillFeed, t config.TenantConfig, p *pipeline.
 		console.Count(q.Requests), done)
 	text += fmt.Sprintf("    %s counts, %s pages of 500, %s others, %s in reserve for interruptions\n",
 		console.Count(q.Counts), console.Count(q.Pages), console.Count(q.Checks+q.Others), console.Count(q.Reserve))
-	text += pace(q, t.Location)
+	text += duration(q, t.Location)
 	if !p.Synced {
 		text += fmt.Sprintf("  %s has not been synced yet: its first sync will read every row all the same\n", p.Entity.Name)
 	}
 	return e.printf("%s", text)
 }
 
-// pace says how long the rest takes.
-func pace(q pipeline.BackfillQuote, loc *time.Location) string {
+// duration says how long the rest takes.
+func duration(q pipeline.BackfillQuote, loc *time.Location) string {
 	if q.Allowed == 0 {
 		return fmt.Sprintf("  all integrations together use %s of %s requests an hour: it waits until that is less than 40 %%\n",
 			console.Count(q.Used), console.Count(q.Threshold))

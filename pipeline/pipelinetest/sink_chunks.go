@@ -87,7 +87,7 @@ func testChunksWithRows(f *fixture) {
 	f.equal("abort", nil, l.Abort())
 	f.equal("after an abort", pipeline.ChunkPending, f.chunks()[1].Status)
 
-	l = f.begin(pipeline.LoadSpec{})
+	l = f.begin(pipeline.LoadSpec{Mode: pipeline.ModeBackfill})
 	f.stage(l, f.batch(page(widget(1, "history", 0))))
 	res := f.commit(l, pipeline.Commit{Chunks: []pipeline.Chunk{second, first}, Requests: 2})
 	f.counts(pipeline.LoadResult{Fetched: 1, Inserted: 1}, res)
