@@ -28,9 +28,9 @@ type division struct {
 	segments *segments
 	waiting  []Page // read, not yet taken to be staged
 	count    counting
-	asking   bool          // the read is not done before it is counted
-	full     int           // full pages read
-	changed  chan struct{} // closed and replaced when a waiter may have something to do
+	enough   func(announced int64) error // of a count at the beginning; the read is not done before it
+	full     int                         // full pages read
+	changed  chan struct{}               // closed and replaced when a waiter may have something to do
 }
 
 // counting says whether the server is to be asked how many rows there are.
@@ -42,14 +42,14 @@ const (
 	counted // or somebody is at it
 )
 
-// divide reads the plan's window and stages it. If announce is set, or once the read turns out to be large, it asks how
-// many rows there are. It returns the server's answer, 0 if it was not asked at the beginning.
-func (s *run) divide(ctx context.Context, l *streamLoad, plan Plan, announce bool) (announced int64, err error) {
+// divide reads the plan's window and stages it. If enough is set, it asks at the beginning how many rows there are, returns
+// the server's answer, and ends if enough does not like it. Else it asks once the read turns out to be large, and returns 0.
+func (s *run) divide(ctx context.Context, l *streamLoad, plan Plan, enough func(announced int64) error) (announced int64, err error) {
 	workers := max(1, cmp.Or(s.Threads, 2)) + 1
 	d := &division{run: s, load: l, plan: plan, pages: s.Source.Pages(l.spec.Table), already: l.distinct,
 		segments: newSegments(workers, plan.Left), changed: make(chan struct{})}
-	if announce {
-		d.count, d.asking = countNow, true
+	if enough != nil {
+		d.count, d.enough = countNow, enough
 	}
 	l.divided = plan.resumed
 	p := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError()
@@ -59,7 +59,7 @@ func (s *run) divide(ctx context.Context, l *streamLoad, plan Plan, announce boo
 	p.Go(d.stage)
 	err = p.Wait()
 	release(d.waiting) // only after an error there are any
-	if announce {
+	if enough != nil {
 		announced = max(0, d.segments.total) + d.already
 	}
 	return announced, err
@@ -98,7 +98,7 @@ func (d *division) next(ctx context.Context) (a ask, count, done bool, err error
 		done = d.segments.done()
 		switch {
 		case ready:
-		case d.count == countNow && (!done || d.asking):
+		case d.count == countNow && (!done || d.enough != nil):
 			d.count, count, done = counted, true, false
 		case !done && len(d.waiting) < mostWaiting:
 			if a, ready = d.segments.steal(); ready {
@@ -131,6 +131,11 @@ func (d *division) ask(ctx context.Context) error {
 	}
 	if d.Trace != nil && d.Trace.StreamTotal != nil {
 		d.Trace.StreamTotal(table.Entity.Name, n)
+	}
+	if d.enough != nil {
+		if err := d.enough(n); err != nil {
+			return err
+		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

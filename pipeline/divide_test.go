@@ -13,6 +13,7 @@ import (
 
 	"github.com/atsync/atsync/pipeline"
 	"github.com/atsync/atsync/pipeline/pipelinetest"
+	"github.com/atsync/atsync/schemas"
 )
 
 // latency is what an answer takes, in the time of a bubble.
@@ -337,6 +338,48 @@ func TestUnconfirmedFirstLoadIsReadAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		if s := one(t, run, "Tickets"); s.Mode != string(pipeline.ModeFull) || s.Inserted != 100 {
+			t.Errorf("%+v", s)
+		}
+		l.equal(t)
+	})
+}
+
+// TestTableThatSomebodyElseWroteTo: a first load goes on only where nothing but its own rows is stored.
+func TestTableThatSomebodyElseWroteTo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLargeLab(t, spread(5000))
+		l.source.OnPage = func(_ string, page int) error {
+			if page == 60 {
+				return &pipeline.Error{Class: pipeline.ClassTransient, Err: errors.New("down")}
+			}
+			return nil
+		}
+		if _, err := l.sync("Tickets"); err == nil {
+			t.Fatal("no error")
+		}
+		state, err := l.sink.Stream(t.Context(), "Tickets")
+		if err != nil || state.Checkpoint.Progress == nil {
+			t.Fatalf("%+v %v", state, err)
+		}
+		table := schemas.NewTable(find("Tickets")[0], state.Metadata, state.Columns)
+		load, err := l.sink.Begin(t.Context(), pipeline.LoadSpec{Table: table, Class: table.Entity.Class})
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := l.source.IDs("Tickets")[4998] // the last row of all
+		err = l.source.Read(t.Context(), pipeline.Slice{Table: table, After: &last}, func(b pipeline.Batch) error { return load.Stage(t.Context(), b) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := load.Commit(t.Context(), pipeline.Commit{Checkpoint: state.Checkpoint}); err != nil {
+			t.Fatal(err)
+		}
+		l.source.OnPage = nil
+		run, err := l.sync("Tickets")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := one(t, run, "Tickets"); s.Mode != string(pipeline.ModeFull) || s.Unchanged == 0 {
 			t.Errorf("%+v", s)
 		}
 		l.equal(t)

@@ -12,6 +12,7 @@ type Progress struct {
 	StartedAt  time.Time `json:"started_at"`            // the server's clock when the load began, UTC
 	ParentLoad int64     `json:"parent_load,omitempty"` // of the checkpoint that completes it
 	Left       []Range   `json:"left"`                  // ids still to be read
+	Rows       int64     `json:"rows"`                  // that are stored; another number says that somebody else wrote to the table
 	Again      bool      `json:"again,omitempty"`       // the count did not confirm the rows: everything is to be read again, and compared
 }
 
@@ -21,14 +22,14 @@ type Range struct {
 	Until *int64 `json:"until,omitempty"`
 }
 
-// checkpoint is what is stored of a first load while ids are left.
-func (p Plan) checkpoint(left []Range) Checkpoint {
-	return Checkpoint{Progress: &Progress{StartedAt: p.started, ParentLoad: p.Next.ParentLoad, Left: left}}
+// checkpoint is what is stored of a first load, with so many of its rows, while ids are left.
+func (p Plan) checkpoint(left []Range, rows int64) Checkpoint {
+	return Checkpoint{Progress: &Progress{StartedAt: p.started, ParentLoad: p.Next.ParentLoad, Left: left, Rows: rows}}
 }
 
 // again is what is stored of a first load that the server's count contradicts.
 func (p Plan) again() Checkpoint {
-	cp := p.checkpoint(nil)
+	cp := p.checkpoint(nil, 0)
 	cp.Progress.Again = true
 	return cp
 }

@@ -31,6 +31,7 @@ type Runner struct {
 	Threads     int           // pages of one entity asked for side by side; 0: 2. The source has the last word
 	Overlap     time.Duration // how far an incremental read reaches behind its checkpoint
 	MetadataAge time.Duration // how long an entity's metadata is trusted; 0: 24 h
+	FullEvery   time.Duration // how long change stamps are trusted until everything is read again; 0: for ever
 }
 
 // republishAfter bounds how far the freshness shown in a publication lags behind runs that changed nothing.
@@ -47,25 +48,40 @@ type SyncRequest struct {
 	AllowDeletes bool // let a whole read tombstone more rows than the guard allows
 }
 
-// run is the state of one Sync call.
+// run is the state of one command's work.
 type run struct {
 	*Runner
 	req    SyncRequest
 	rec    Run
 	login  Login
 	cancel context.CancelCauseFunc
+	work   func(ctx context.Context, e *schemas.Entity, report *StreamReport) error // on one entity
 
 	mu      sync.Mutex
 	reports map[string]StreamReport
 	errs    map[string]error
+	access  map[string]Access  // as asked before rows were tombstoned
+	reread  map[string][]int64 // ids that a read through parents has looked at, changed or not
 }
 
 // Sync brings the warehouse up to date with the source for the entities of the request, then publishes it
 // if anything changed. The returned Run is complete even when the error is not nil; the error's class
 // tells the outcome (nil: ok).
 func (r *Runner) Sync(ctx context.Context, req SyncRequest) (Run, error) {
-	s := &run{Runner: r, req: req, reports: map[string]StreamReport{}, errs: map[string]error{}}
-	s.rec = Run{Tenant: r.Tenant, Command: "sync", StartedAt: r.now(), Status: StatusRunning}
+	s := r.newRun("sync", req)
+	s.work = s.sync
+	return s.perform(ctx)
+}
+
+func (r *Runner) newRun(command string, req SyncRequest) *run {
+	s := &run{Runner: r, req: req, reports: map[string]StreamReport{}, errs: map[string]error{}, access: map[string]Access{}, reread: map[string][]int64{}}
+	s.rec = Run{Tenant: r.Tenant, Command: command, StartedAt: r.now(), Status: StatusRunning}
+	return s
+}
+
+// perform does the run's work on every stream, records it and publishes the result.
+func (s *run) perform(ctx context.Context) (Run, error) {
+	r := s.Runner
 	id, err := r.Sink.BeginRun(ctx, s.rec)
 	if err != nil {
 		err = r.locate(err, "", "begin run")
@@ -140,16 +156,17 @@ func (s *run) stream(ctx context.Context, e *schemas.Entity) {
 	started, before := s.now(), s.Source.Requests()[e.Name]
 	report := StreamReport{Entity: e.Name, Table: schemas.TableName(e.Name), Class: string(e.Class)}
 	var err error
-	if crash := panics.Try(func() { err = s.sync(ctx, e, &report) }); crash != nil {
-		err = &Error{Class: ClassInternal, Op: "sync", Err: crash.AsError(), Remedy: "please report this with the log"}
+	if crash := panics.Try(func() { err = s.work(ctx, e, &report) }); crash != nil {
+		err = &Error{Class: ClassInternal, Op: s.rec.Command, Err: crash.AsError(), Remedy: "please report this with the log"}
 	}
-	err = s.locate(err, e.Name, "sync")
+	err = s.locate(err, e.Name, s.rec.Command)
 	report.Requests = s.Source.Requests()[e.Name] - before
 	report.Seconds = s.now().Sub(started).Seconds()
 	switch class := ClassOf(err); {
 	case err == nil && report.Rejected > 0:
 		report.Status, report.ErrorClass = StatusPartial, ClassPartial
 		report.Error = fmt.Sprintf("values that do not fit their type: %d, NULL in the table (they are in _atsync.rejects, with the reason)", report.Rejected)
+	case err == nil && report.Status != "": // the work has judged itself
 	case err == nil:
 		report.Status = StatusOK
 	case ctx.Err() != nil || class == ClassCanceled:
@@ -210,8 +227,8 @@ func (s *run) committed() bool {
 	return false
 }
 
-// levels groups entities so that each comes after the one whose changes it follows, big ones first
-// within a level.
+// levels groups entities so that each comes after the ones that it follows, its parent and the logs of deletions,
+// big ones first within a level.
 func levels(entities []*schemas.Entity) [][]*schemas.Entity {
 	selected := map[string]*schemas.Entity{}
 	for _, e := range entities {
@@ -219,8 +236,11 @@ func levels(entities []*schemas.Entity) [][]*schemas.Entity {
 	}
 	depth := func(e *schemas.Entity) int {
 		d := 0
-		for e.Class == schemas.ClassParent && selected[e.Parent] != nil && d < len(entities) {
-			e, d = selected[e.Parent], d+1
+		for selected[e.Follows()] != nil && d < len(entities) {
+			e, d = selected[e.Follows()], d+1
+		}
+		if slices.ContainsFunc(lanes(e), func(l lane) bool { return selected[l.log] != nil }) {
+			d++
 		}
 		return d
 	}

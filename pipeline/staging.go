@@ -53,7 +53,7 @@ func (d *division) stage(ctx context.Context) error {
 			return nil
 		}
 		if now := time.Now(); staged && (now.After(due.Add(flushDelay)) || !now.Before(due) && !d.busy()) {
-			if err := d.load.load.Flush(ctx, d.plan.checkpoint(left)); err != nil {
+			if err := d.load.load.Flush(ctx, d.plan.checkpoint(left, d.load.distinct)); err != nil {
 				return err
 			}
 			took := time.Since(now)

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -25,44 +26,60 @@ func (s *run) sync(ctx context.Context, e *schemas.Entity, report *StreamReport)
 		serverTime: s.login.ServerTime,
 		overlap:    s.Overlap,
 		full:       s.req.Full,
+		fullEvery:  s.FullEvery,
+	}
+	if e.PerParent() {
+		return s.syncPerParent(ctx, in, report)
 	}
 	if e.Class == schemas.ClassParent {
-		parent, err := s.Sink.Stream(ctx, e.Parent)
+		parent, err := readParent(ctx, s.Sink, e, state.Checkpoint)
 		if err != nil {
 			return err
 		}
-		in.parentThrough = parent.Checkpoint.CompleteThrough
+		in.parents, in.parentLoad, in.parentThrough = parent.changed, parent.load, parent.through
 		in.parentRead = slices.ContainsFunc(s.req.Entities, func(p *schemas.Entity) bool { return p.Name == e.Parent })
-		if !in.parentThrough.IsZero() { // rows of an unfinished first load say nothing of what is not there yet
-			in.parents, in.parentLoad, err = s.Sink.Changed(ctx, schemas.TableName(e.Parent), state.Checkpoint.ParentLoad)
-			if err != nil {
-				return err
-			}
-		}
+		// A parent that is a link itself has nothing of its own to change: what was looked at counts, too.
+		s.mu.Lock()
+		in.parents = append(in.parents, s.reread[e.Parent]...)
+		s.mu.Unlock()
+		slices.Sort(in.parents)
+		in.parents = slices.Compact(in.parents)
 	}
 	plan := planStream(in)
+	guarded := s.read(ctx, in.table, state, plan, report)
+	if plan.Due && ClassOf(guarded) == ClassGuard {
+		// What is new must not wait until a person has looked into what is gone.
+		in.fullEvery = 0
+		plan = planStream(in)
+		err = s.read(ctx, in.table, state, plan, report)
+	} else {
+		err, guarded = guarded, nil
+	}
+	if err != nil {
+		return err
+	}
+	report.CompleteThrough = plan.Next.CompleteThrough
+	if err := s.followLogs(ctx, in.table, plan.Next, state.LiveRows, report); err != nil {
+		return err
+	}
+	return guarded
+}
+
+// read does what a plan says.
+func (s *run) read(ctx context.Context, t *schemas.Table, state StreamState, plan Plan, report *StreamReport) error {
 	report.Mode, report.Class = string(plan.Mode), string(plan.Class)
 	if s.Trace != nil && s.Trace.StreamStarted != nil {
-		s.Trace.StreamStarted(e.Name, report.Mode)
+		s.Trace.StreamStarted(t.Entity.Name, report.Mode)
 	}
 	if plan.Mode == ModeParent {
-		err = s.readParents(ctx, in.table, state, plan, report)
-	} else {
-		err = s.readWindow(ctx, in.table, state, plan, report)
+		return s.readParents(ctx, t, state, plan, report)
 	}
-	if err == nil {
-		report.CompleteThrough = plan.Next.CompleteThrough
-	}
-	return err
+	return s.readWindow(ctx, t, state, plan, report)
 }
 
 // metadata returns the entity's live metadata, asking for it at most once a day.
 func (s *run) metadata(ctx context.Context, e *schemas.Entity, state StreamState) (*schemas.Metadata, error) {
-	age := s.MetadataAge
-	if age == 0 {
-		age = metadataAge
-	}
-	if state.Metadata != nil && s.now().Sub(state.MetadataAt) < age && !s.req.Full {
+	if !s.stale(state, s.req) {
 		return state.Metadata, nil
 	}
 	meta, err := s.Source.Describe(ctx, e)
@@ -73,6 +90,12 @@ func (s *run) metadata(ctx context.Context, e *schemas.Entity, state StreamState
 	return meta, err
 }
 
+// stale reports whether a run asks for an entity's metadata again.
+func (r *Runner) stale(state StreamState, req SyncRequest) bool {
+	age := cmp.Or(r.MetadataAge, metadataAge)
+	return req.Full || state.Metadata == nil || r.now().Sub(state.MetadataAt) >= age
+}
+
 // absent returns the ids to tombstone after a whole read: those that the listing did not show and that a
 // second look, by id, does not find either. Rows that it does find are staged.
 func (s *run) absent(ctx context.Context, l *streamLoad, state StreamState, t *schemas.Table) ([]int64, error) {
@@ -80,7 +103,7 @@ func (s *run) absent(ctx context.Context, l *streamLoad, state StreamState, t *s
 	if err != nil || len(missing) == 0 {
 		return nil, err
 	}
-	if err := s.guard(int64(len(missing)), state.LiveRows); err != nil {
+	if err := s.guard(ctx, t.Entity, int64(len(missing)), state.LiveRows); err != nil {
 		return nil, err
 	}
 	return s.secondLook(ctx, l, t, missing)
@@ -105,17 +128,59 @@ func (s *run) secondLook(ctx context.Context, l *streamLoad, t *schemas.Table, i
 	return slices.DeleteFunc(ids, func(id int64) bool { return found[id] }), nil
 }
 
+// fewDeletes is how many rows a read may tombstone without a look at the API user's rights.
+const fewDeletes = 5
+
 // guard refuses a read that would tombstone more than max(50, 2 %) of a table or empty it: more
-// often a lost right than real deletions (api.md §9).
-func (s *run) guard(missing, live int64) error {
-	if s.req.AllowDeletes || (missing <= max(50, live/50) && (missing < live || live <= 5)) {
+// often a lost right than real deletions (api.md §9). Beyond a few rows it asks whether the user may still read the entity.
+func (s *run) guard(ctx context.Context, e *schemas.Entity, missing, live int64) error {
+	if missing <= 0 {
 		return nil
+	}
+	access, emptied := AccessUnknown, missing >= live
+	if emptied || missing > fewDeletes {
+		var err error
+		if access, err = s.accessTo(ctx, e); err != nil {
+			return err
+		}
+	}
+	if access == AccessNone {
+		return &Error{
+			Class: ClassRights, Op: "guard",
+			Err:    fmt.Errorf("%d of %d rows are no longer listed, since the API user may not read this entity any more; nothing was changed", missing, live),
+			Remedy: "give the API user's security level back the right to view " + e.Name + ", or leave it out of sync.entities",
+		}
+	}
+	if s.req.AllowDeletes || missing <= max(50, live/50) && (!emptied || live <= 5 && access != AccessRestricted) {
+		return nil
+	}
+	allowed := "atsync sync --full --allow-deletes"
+	if s.rec.Command == "verify" {
+		allowed = "atsync verify --repair --allow-deletes"
 	}
 	return &Error{
 		Class: ClassGuard, Op: "guard",
 		Err:    fmt.Errorf("%d of %d rows are no longer listed; nothing was changed", missing, live),
-		Remedy: "check the API user's rights and lines of business; if the rows are really gone, run: atsync sync --full --allow-deletes",
+		Remedy: "check the API user's rights and lines of business; if the rows are really gone, run: " + allowed,
 	}
+}
+
+// accessTo asks for the user's access to an entity, once a run.
+func (s *run) accessTo(ctx context.Context, e *schemas.Entity) (Access, error) {
+	s.mu.Lock()
+	access, known := s.access[e.Name]
+	s.mu.Unlock()
+	if known {
+		return access, nil
+	}
+	access, err := s.Source.Access(ctx, e)
+	if err != nil {
+		return AccessUnknown, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.access[e.Name] = access
+	return access, nil
 }
 
 // readParents re-reads the children of changed parents, a group of parents a load. The checkpoint moves
@@ -140,14 +205,21 @@ func (s *run) readParents(ctx context.Context, t *schemas.Table, state StreamSta
 // readParentGroup re-reads the children of some parents; live is how many children there were before the run.
 func (s *run) readParentGroup(ctx context.Context, t *schemas.Table, parents []int64, plan Plan, next Checkpoint, live int64, report *StreamReport) error {
 	w := Window{InField: plan.Key, In: parents}
-	l, err := s.begin(ctx, LoadSpec{Table: t, Class: plan.Class, Window: w})
+	l, err := s.begin(ctx, LoadSpec{Table: t, Class: plan.Class, Window: w, Mode: ModeParent})
 	if err != nil {
 		return err
 	}
 	defer l.load.Abort() //nolint:errcheck // after a commit it does nothing, before one the first error counts
 	c := Commit{Checkpoint: next, Reason: "parent"}
 	if len(parents) > 0 {
-		if err := s.Source.Read(ctx, Slice{Table: t, Window: w}, l.stage(ctx)); err != nil {
+		stage := l.stage(ctx)
+		err := s.Source.Read(ctx, Slice{Table: t, Window: w}, func(b Batch) error {
+			s.mu.Lock()
+			s.reread[t.Entity.Name] = append(s.reread[t.Entity.Name], batchIDs(b)...)
+			s.mu.Unlock()
+			return stage(b)
+		})
+		if err != nil {
 			return err
 		}
 		missing, err := l.load.Absent(ctx)
@@ -157,7 +229,7 @@ func (s *run) readParentGroup(ctx context.Context, t *schemas.Table, parents []i
 		if c.Tombstones, err = s.secondLook(ctx, l, t, missing); err != nil {
 			return err
 		}
-		if err := s.guard(report.Deleted+int64(len(c.Tombstones)), live); err != nil {
+		if err := s.guard(ctx, t.Entity, report.Deleted+int64(len(c.Tombstones)), live); err != nil {
 			return err
 		}
 	}

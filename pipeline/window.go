@@ -18,7 +18,8 @@ const opConfirm = "confirm"
 func (s *run) readWindow(ctx context.Context, t *schemas.Table, state StreamState, plan Plan, report *StreamReport) error {
 	complete := plan.Window.All()
 	fresh := plan.resumed || plan.Mode == ModeFirst && state.MaxID == nil
-	l, err := s.begin(ctx, LoadSpec{Table: t, Class: plan.Class, Window: plan.Window, Complete: complete, Fresh: fresh})
+	l, err := s.begin(ctx, LoadSpec{Table: t, Class: plan.Class, Window: plan.Window, Mode: plan.Mode, Complete: complete, Fresh: fresh,
+		MissedSince: plan.MissedSince})
 	if err != nil {
 		return err
 	}
@@ -26,7 +27,16 @@ func (s *run) readWindow(ctx context.Context, t *schemas.Table, state StreamStat
 	if plan.resumed && state.MaxID != nil {
 		l.distinct, l.lastID = state.LiveRows, *state.MaxID
 	}
-	announced, err := s.divide(ctx, l, plan, complete && s.announced(t, plan, state))
+	var enough func(announced int64) error
+	if complete && announces(t, plan, state) {
+		enough = func(announced int64) error {
+			if plan.Mode == ModeFirst {
+				return nil
+			}
+			return s.guard(ctx, t.Entity, state.LiveRows-announced, state.LiveRows)
+		}
+	}
+	announced, err := s.divide(ctx, l, plan, enough)
 	if err != nil {
 		return err
 	}
@@ -45,9 +55,9 @@ func (s *run) readWindow(ctx context.Context, t *schemas.Table, state StreamStat
 	return l.commit(ctx, c, report)
 }
 
-// announced reports whether a whole read is large enough to ask at its beginning how many rows it will bring: a
+// announces reports whether a whole read is large enough to ask at its beginning how many rows it will bring: a
 // read that brings fewer must be explained.
-func (s *run) announced(t *schemas.Table, plan Plan, state StreamState) bool {
+func announces(t *schemas.Table, plan Plan, state StreamState) bool {
 	if plan.Mode == ModeFirst {
 		return slices.Contains([]string{"medium", "large", "huge"}, t.Entity.Size) || state.LiveRows > 0
 	}

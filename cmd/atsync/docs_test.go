@@ -75,7 +75,7 @@ func TestCommandsAreInTheManual(t *testing.T) {
 func TestJSONSamplesFitTheContract(t *testing.T) {
 	manual := readDoc(t, "docs/cli.md")
 	for name, into := range map[string]any{
-		"check": &checkReport{}, "sync": &syncReport{}, "status": &statusReport{}, "runs": &runsReport{},
+		"check": &checkReport{}, "plan": &planReport{}, "fetch": &fetchReport{}, "state": &stateReport{}, "sync": &syncReport{}, "verify": &syncReport{}, "backfill": &backfillReport{}, "status": &statusReport{}, "runs": &runsReport{},
 		"entities": &entityReport{}, "config": &configReport{}, "version": &versionReport{},
 	} {
 		_, section, found := strings.Cut(manual, "<!-- json:"+name+":begin -->")

@@ -31,7 +31,9 @@ func queries(server *autotasktest.Server, entity string) (n int) {
 func TestKillFirstLoad(t *testing.T) {
 	t.Parallel()
 	const tickets, size, workers = 24_000, 500, 4
-	v := newVictimOf(t, autotasktest.Scaled(tickets), 100*time.Millisecond, "Tickets")
+	server := autotasktest.NewServer(autotasktest.WithClock(simulatedNow), autotasktest.WithGenerated(autotasktest.Scaled(tickets), 7),
+		autotasktest.WithLatency(100*time.Millisecond))
+	v := newVictimOf(t, server, "Tickets")
 	seed := testSeed(t)
 	r := rand.New(rand.NewPCG(seed, 3))
 	data := v.server.Data()

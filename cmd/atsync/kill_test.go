@@ -31,13 +31,14 @@ type victim struct {
 
 func newVictim(t *testing.T) *victim {
 	t.Helper()
-	return newVictimOf(t, autotasktest.Tiny(), 3*time.Millisecond, killEntities()...)
+	server := autotasktest.NewServer(autotasktest.WithClock(simulatedNow), autotasktest.WithGenerated(autotasktest.Tiny(), 7),
+		autotasktest.WithLatency(3*time.Millisecond))
+	return newVictimOf(t, server, killEntities()...)
 }
 
-// newVictimOf is a victim that syncs some entities of a tenant, three requests at a time for each.
-func newVictimOf(t *testing.T, size autotasktest.Size, latency time.Duration, entities ...string) *victim {
+// newVictimOf is a victim that syncs some entities, three requests at a time for each.
+func newVictimOf(t *testing.T, server *autotasktest.Server, entities ...string) *victim {
 	t.Helper()
-	server := autotasktest.NewServer(autotasktest.WithClock(simulatedNow), autotasktest.WithGenerated(size, 7), autotasktest.WithLatency(latency))
 	t.Cleanup(server.Close)
 	v := &victim{T: t, server: server, dir: t.TempDir()}
 	config := fmt.Sprintf("data_dir: ./data\nautotask: {discovery_url: %q}\nsync: {entities: [%s], threads_per_entity: 3}\ntenants:\n"+

@@ -84,7 +84,7 @@ func (l *memoryLoad) stage(b pipeline.Batch) error {
 	if b.Record == nil {
 		return nil
 	}
-	stamps := l.stamps()
+	stamps, reads := l.stamps(), l.reads()
 	rows := make([]stagedRow, b.Record.NumRows())
 	for i := range rows {
 		rows[i].memoryRow = &memoryRow{cells: map[string]string{}, syncedAt: readAt}
@@ -108,10 +108,12 @@ func (l *memoryLoad) stage(b pipeline.Batch) error {
 			default:
 				rows[i].cells[f.Name] = text
 			}
-			if at, ok := col.(*array.Timestamp); ok && slices.Contains(stamps, f.Name) {
-				if v := at.Value(i).ToTime(arrow.Microsecond); v.After(rows[i].version) {
+			if at, ok := col.(*array.Timestamp); ok {
+				v := at.Value(i).ToTime(arrow.Microsecond)
+				if slices.Contains(stamps, f.Name) && v.After(rows[i].version) {
 					rows[i].version = v
 				}
+				rows[i].seen = rows[i].seen || slices.Contains(reads, f.Name) && !v.Before(l.spec.MissedSince)
 			}
 		}
 	}
@@ -240,19 +242,27 @@ func (l *memoryLoad) Commit(ctx context.Context, c pipeline.Commit) (pipeline.Lo
 	if err == nil {
 		err = l.usable(ctx)
 	}
+	if err == nil {
+		err = l.s.progress(c.Chunks)
+	}
 	defer l.end()
 	if err != nil {
 		return pipeline.LoadResult{}, l.s.fail(entity, "commit", err)
 	}
 	t := l.s.table(entity)
-	l.store(t, c.Checkpoint)
+	l.store(t)
 	if l.spec.Fresh {
 		l.res.Rejected = int64(len(t.rejects)) // those of earlier flushes included
 	}
 	l.bury(t, c, &l.res)
+	if len(c.Chunks) > 0 {
+		l.s.saveProgress(c.Chunks, l.id)
+	} else {
+		t.checkpoint, t.checked = microCheckpoint(c.Checkpoint), true
+	}
 	l.s.closeLoad(l.id)
 	l.s.log("_atsync.loads", map[string]string{"load_id": number(l.id), "entity": entity, "table_name": t.name, "status": "ok",
-		"class": string(l.spec.Class), "requests": number(c.Requests)})
+		"mode": string(l.spec.Mode), "class": string(l.spec.Class), "requests": number(c.Requests)})
 	return l.res, nil
 }
 
@@ -275,15 +285,17 @@ func (l *memoryLoad) Flush(ctx context.Context, cp pipeline.Checkpoint) error {
 	if err != nil {
 		return l.s.fail(entity, "flush", err)
 	}
-	if t := l.s.table(entity); l.store(t, cp) {
+	t := l.s.table(entity)
+	if l.store(t) {
 		l.s.log("_atsync.loads", map[string]string{"load_id": number(l.id), "run_id": number(l.spec.RunID), "entity": entity,
-			"table_name": t.name, "status": "running", "class": string(l.spec.Class)})
+			"table_name": t.name, "status": "running", "mode": string(l.spec.Mode), "class": string(l.spec.Class)})
 	}
+	t.checkpoint, t.checked = microCheckpoint(cp), true
 	return nil
 }
 
-// store merges what is staged and sets the checkpoint. It reports whether it is the load's first time.
-func (l *memoryLoad) store(t *memoryTable, cp pipeline.Checkpoint) (first bool) {
+// store merges what is staged. It reports whether it is the load's first time.
+func (l *memoryLoad) store(t *memoryTable) (first bool) {
 	if first = l.id == 0; first {
 		l.s.loads++
 		l.id = l.s.loads
@@ -291,10 +303,10 @@ func (l *memoryLoad) store(t *memoryTable, cp pipeline.Checkpoint) (first bool) 
 	}
 	l.res.Fetched += int64(len(l.staged))
 	l.res.SchemaChanged = l.evolve(t) || l.res.SchemaChanged
-	l.merge(t, &l.res)
+	var missed misses
+	l.merge(t, &l.res, &missed)
+	l.logMisses(t, missed)
 	l.staged, l.rejects = nil, nil
-	cp.CompleteThrough, cp.FullAt, cp.RereadAt = micros(cp.CompleteThrough), micros(cp.FullAt), micros(cp.RereadAt)
-	t.checkpoint = cp
 	return first
 }
 
@@ -348,7 +360,7 @@ func rescale(cells map[string]string, c schemas.Column) {
 }
 
 // merge applies the staged rows and their rejects.
-func (l *memoryLoad) merge(t *memoryTable, res *pipeline.LoadResult) {
+func (l *memoryLoad) merge(t *memoryTable, res *pipeline.LoadResult, missed *misses) {
 	newest := map[int64]*memoryRow{}
 	var order []int64
 	for _, row := range l.staged {
@@ -362,11 +374,12 @@ func (l *memoryLoad) merge(t *memoryTable, res *pipeline.LoadResult) {
 	}
 	for _, id := range order {
 		row, old := newest[id], t.rows[id]
-		if old != nil && !row.version.IsZero() && row.version.Before(old.version) && row.syncedAt.Before(old.syncedAt) {
+		if old != nil && l.late(row, old) {
 			res.Unchanged++
 			continue
 		}
 		res.Rejected += l.settleRejects(t, id, row.syncedAt)
+		missed.compare(id, old, row)
 		switch {
 		case old == nil:
 			res.Inserted++
@@ -385,6 +398,15 @@ func (l *memoryLoad) merge(t *memoryTable, res *pipeline.LoadResult) {
 		row.loadID = res.LoadID
 		t.rows[id] = row
 	}
+}
+
+// late reports whether a row was read before the stored version, or before that was found deleted.
+func (l *memoryLoad) late(row, old *memoryRow) bool {
+	before := func(at time.Time) bool {
+		return !at.IsZero() && row.syncedAt.Before(at) && !at.After(micros(l.s.now()))
+	}
+	newer := !old.version.IsZero() && row.version.After(old.version)
+	return before(old.syncedAt) && !newer || before(old.deletedAt)
 }
 
 // settleRejects replaces a row's open rejects by those of the version read at the given time.

@@ -35,6 +35,7 @@ type MemorySink struct {
 	runs    []pipeline.Run
 	mine    map[int64]bool
 	hold    *pipeline.Hold
+	chunks  []pipeline.Chunk
 	logs    map[string][]map[string]string // the system tables that are only appended to
 }
 
@@ -42,6 +43,7 @@ type MemorySink struct {
 type memoryTable struct {
 	entity, name string
 	checkpoint   pipeline.Checkpoint
+	checked      bool             // there is a checkpoint
 	columns      []schemas.Column // nil: never loaded
 	rows         map[int64]*memoryRow
 	metadata     *schemas.Metadata
@@ -54,6 +56,7 @@ type memoryTable struct {
 type memoryRow struct {
 	cells     map[string]string
 	version   time.Time // greatest change stamp; zero: none
+	seen      bool      // a stamp is at or after LoadSpec.MissedSince
 	hash      int64
 	syncedAt  time.Time
 	loadID    int64
@@ -201,7 +204,7 @@ func (s *MemorySink) BeginRun(ctx context.Context, run pipeline.Run) (int64, err
 		return 0, s.fail("", "begin run", err)
 	}
 	for i := range s.runs {
-		if r := &s.runs[i]; r.Status == pipeline.StatusRunning && !s.mine[r.ID] {
+		if r := &s.runs[i]; r.Status == pipeline.StatusRunning && !s.mine[r.ID] && (r.Command != "backfill" || run.Command == "backfill") {
 			r.Status, r.ErrorClass, r.EndedAt = pipeline.StatusInterrupted, pipeline.ClassCanceled, s.now()
 			s.interruptLoads(r.ID)
 		}
@@ -225,6 +228,9 @@ func (s *MemorySink) EndRun(ctx context.Context, run pipeline.Run) error {
 	begun := &s.runs[run.ID-1]
 	if run.Streams == nil {
 		run.Streams = begun.Streams
+	}
+	if run.Quota == nil {
+		run.Quota = begun.Quota
 	}
 	run.Command, run.Tenant, run.StartedAt = begun.Command, begun.Tenant, begun.StartedAt
 	*begun = run
@@ -310,6 +316,7 @@ func (s *MemorySink) Harness() Harness {
 		Sink:   s,
 		Rows:   func(_ *testing.T, table string, by ...string) []map[string]string { return s.Rows(table, by...) },
 		Reopen: func(*testing.T) { s.Reopen() },
+		Clock:  func(now func() time.Time) { s.now = now },
 	}
 }
 
@@ -322,7 +329,7 @@ func (s *MemorySink) Rows(table string, by ...string) []map[string]string {
 	case "_atsync.runs":
 		for _, r := range s.runs {
 			out = append(out, texts(map[string]string{"run_id": number(r.ID), "command": r.Command, "status": string(r.Status),
-				"requests": number(r.Requests), "error": r.Error, "error_class": string(r.ErrorClass)}))
+				"requests": number(r.Requests), "error": r.Error, "error_class": string(r.ErrorClass), "quota": quotaText(r.Quota)}))
 		}
 	case "_atsync.rejects":
 		for _, t := range s.tables {

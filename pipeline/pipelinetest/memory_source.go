@@ -32,6 +32,11 @@ type MemorySource struct {
 	// LoginErr and DescribeErr, if set, are what these methods answer with.
 	LoginErr    error
 	DescribeErr func(entity string) error
+	// OnAccess, if set, says what the user may read of an entity; else it is everything.
+	OnAccess func(entity string) (pipeline.Access, error)
+
+	// QuotaUse is what Quota returns.
+	QuotaUse pipeline.QuotaUse
 
 	hooks    sync.Mutex // held while a page is served or a slice counted
 	mu       sync.Mutex
@@ -111,8 +116,34 @@ func (s *MemorySource) Describe(_ context.Context, e *schemas.Entity) (*schemas.
 	return m, nil
 }
 
+// Access implements pipeline.Source.
+func (s *MemorySource) Access(_ context.Context, e *schemas.Entity) (pipeline.Access, error) {
+	s.request(e.Name)
+	if s.OnAccess != nil {
+		return s.OnAccess(e.Name)
+	}
+	return pipeline.AccessAll, nil
+}
+
 // Read implements pipeline.Source: each page is what the rows are at the moment it is served.
 func (s *MemorySource) Read(ctx context.Context, sl pipeline.Slice, emit func(pipeline.Batch) error) error {
+	if !sl.Table.Entity.PerParent() {
+		return s.read(ctx, sl, emit)
+	}
+	w := sl.Window
+	if len(w.In) == 0 || w.InField == "" || len(w.Stamps) > 0 || w.NewerID != nil || sl.After != nil || sl.Until != nil {
+		return fmt.Errorf("%s is read parent by parent, not by %+v", sl.Table.Entity.Name, sl)
+	}
+	for _, parent := range w.In {
+		sl.Window.In = []int64{parent}
+		if err := s.read(ctx, sl, emit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *MemorySource) read(ctx context.Context, sl pipeline.Slice, emit func(pipeline.Batch) error) error {
 	pages := s.Pages(sl.Table)
 	for {
 		page, err := pages.Next(ctx, sl)
@@ -182,6 +213,9 @@ func (s *MemorySource) Count(ctx context.Context, sl pipeline.Slice) (int64, err
 	s.hooks.Lock()
 	defer s.hooks.Unlock()
 	entity := sl.Table.Entity.Name
+	if sl.Table.Entity.PerParent() {
+		return 0, fmt.Errorf("%s has no counts", entity)
+	}
 	s.request(entity)
 	s.mu.Lock()
 	n := int64(0)
@@ -250,12 +284,22 @@ func (s *MemorySource) page(sl pipeline.Slice, after *int64) []map[string]any {
 	rows := s.rows[sl.Table.Entity.Name]
 	for _, id := range slices.Sorted(maps.Keys(rows)) {
 		if inSlice(sl, after, id, rows[id]) {
-			if items = append(items, rows[id]); len(items) == s.pageSize() {
+			if items = append(items, wanted(rows[id], sl.Fields)); len(items) == s.pageSize() {
 				break
 			}
 		}
 	}
 	return items
+}
+
+// wanted leaves the wanted fields of a row; nil wants all.
+func wanted(row map[string]any, fields []string) map[string]any {
+	if fields == nil {
+		return row
+	}
+	row = maps.Clone(row)
+	maps.DeleteFunc(row, func(name string, _ any) bool { return !slices.Contains(fields, name) })
+	return row
 }
 
 func inSlice(sl pipeline.Slice, after *int64, id int64, row map[string]any) bool {
@@ -268,7 +312,7 @@ func inSlice(sl pipeline.Slice, after *int64, id int64, row map[string]any) bool
 	}
 	for _, stamp := range w.Stamps {
 		text, _ := row[stamp].(string)
-		if t, err := time.Parse(time.RFC3339Nano, text); err == nil && !t.Before(w.Since) {
+		if t, err := time.Parse(time.RFC3339Nano, text); err == nil && !t.Before(w.Since) && (w.Before.IsZero() || t.Before(w.Before)) {
 			return true
 		}
 	}
@@ -276,3 +320,6 @@ func inSlice(sl pipeline.Slice, after *int64, id int64, row map[string]any) bool
 		return bytes.Equal(fmt.Append(nil, v), fmt.Append(nil, row[w.InField]))
 	})
 }
+
+// Quota implements pipeline.Source.
+func (s *MemorySource) Quota() pipeline.QuotaUse { return s.QuotaUse }
