@@ -60,7 +60,7 @@ func (s *run) outcome(runErr error) error {
 				first = s.errs[e.Name]
 			}
 		case StatusPartial:
-			rejected = append(rejected, fmt.Sprintf("%s (%d)", e.Name, r.Rejected))
+			rejected = append(rejected, fmt.Sprintf("%s (%d)", e.Name, r.OpenRejects))
 		}
 	}
 	switch {
@@ -76,7 +76,7 @@ func (s *run) outcome(runErr error) error {
 		parts = append(parts, fmt.Sprintf("%d of %d entities failed: %s", len(failed), len(s.req.Entities), strings.Join(failed, ", ")))
 	}
 	if len(rejected) > 0 {
-		parts = append(parts, "values that do not fit their type in: "+strings.Join(rejected, ", ")+"; see _atsync.rejects")
+		parts = append(parts, "values that do not fit their columns in: "+strings.Join(rejected, ", ")+"; atsync rejects lists them")
 	}
 	remedy := "the others are up to date"
 	if first != nil {

@@ -30,6 +30,7 @@ type Runner struct {
 	Streams     int           // entities read side by side; 0: 4
 	Overlap     time.Duration // how far an incremental read reaches behind its checkpoint
 	MetadataAge time.Duration // how long an entity's metadata is trusted; 0: 24 h
+	Schema      SchemaMode    // what is done when a tenant's fields have changed
 }
 
 // republishAfter bounds how far the freshness shown in a publication lags behind runs that changed nothing.
@@ -53,18 +54,30 @@ type run struct {
 	rec    Run
 	login  Login
 	cancel context.CancelCauseFunc
+	work   streamWork
 
-	mu      sync.Mutex
-	reports map[string]StreamReport
-	errs    map[string]error
+	mu       sync.Mutex
+	reports  map[string]StreamReport
+	errs     map[string]error
+	outlines map[string]*outline
 }
+
+// streamWork is what a run does for one entity. It fills in the report.
+type streamWork func(ctx context.Context, s *run, e *schemas.Entity, report *StreamReport) error
 
 // Sync brings the warehouse up to date with the source for the entities of the request, then publishes it
 // if anything changed. The returned Run is complete even when the error is not nil; the error's class
 // tells the outcome (nil: ok).
 func (r *Runner) Sync(ctx context.Context, req SyncRequest) (Run, error) {
-	s := &run{Runner: r, req: req, reports: map[string]StreamReport{}, errs: map[string]error{}}
-	s.rec = Run{Tenant: r.Tenant, Command: "sync", StartedAt: r.now(), Status: StatusRunning}
+	return r.run(ctx, "sync", req, func(ctx context.Context, s *run, e *schemas.Entity, report *StreamReport) error {
+		return s.sync(ctx, e, report)
+	})
+}
+
+// run does the work of a command for each entity of the request, records the outcome and publishes it.
+func (r *Runner) run(ctx context.Context, command string, req SyncRequest, work streamWork) (Run, error) {
+	s := &run{Runner: r, req: req, work: work, reports: map[string]StreamReport{}, errs: map[string]error{}, outlines: map[string]*outline{}}
+	s.rec = Run{Tenant: r.Tenant, Command: command, StartedAt: r.now(), Status: StatusRunning}
 	id, err := r.Sink.BeginRun(ctx, s.rec)
 	if err != nil {
 		err = r.locate(err, "", "begin run")
@@ -139,16 +152,15 @@ func (s *run) stream(ctx context.Context, e *schemas.Entity) {
 	started, before := s.now(), s.Source.Requests()[e.Name]
 	report := StreamReport{Entity: e.Name, Table: schemas.TableName(e.Name), Class: string(e.Class)}
 	var err error
-	if crash := panics.Try(func() { err = s.sync(ctx, e, &report) }); crash != nil {
+	if crash := panics.Try(func() { err = s.work(ctx, s, e, &report) }); crash != nil {
 		err = &Error{Class: ClassInternal, Op: "sync", Err: crash.AsError(), Remedy: "please report this with the log"}
 	}
 	err = s.locate(err, e.Name, "sync")
 	report.Requests = s.Source.Requests()[e.Name] - before
 	report.Seconds = s.now().Sub(started).Seconds()
 	switch class := ClassOf(err); {
-	case err == nil && report.Rejected > 0:
+	case err == nil && report.OpenRejects > 0: // takeStock has said which
 		report.Status, report.ErrorClass = StatusPartial, ClassPartial
-		report.Error = fmt.Sprintf("values that do not fit their type: %d, NULL in the table (they are in _atsync.rejects, with the reason)", report.Rejected)
 	case err == nil:
 		report.Status = StatusOK
 	case ctx.Err() != nil || class == ClassCanceled:

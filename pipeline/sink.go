@@ -27,6 +27,11 @@ type Sink interface {
 	// date with it. It reports how many picklist rows are new or changed.
 	SaveMetadata(ctx context.Context, entity string, m *schemas.Metadata, at time.Time) (changed int64, err error)
 
+	// AckRejects acknowledges the open rejects that the selection names and returns how many these are: they stay
+	// listed, and make no stream partial any more. A value that changes to another bad one is open again. The note
+	// is kept with them.
+	AckRejects(ctx context.Context, which RejectSelection, note string) (int64, error)
+
 	// BeginRun records a run's start and returns its id; EndRun records its outcome. It may be
 	// called again if that changes; without streams it leaves what is recorded of them.
 	BeginRun(ctx context.Context, run Run) (id int64, err error)
@@ -66,6 +71,8 @@ type StreamState struct {
 	MetadataAt time.Time // when Metadata was read; our clock
 	LiveRows   int64     // not tombstoned
 	MaxID      *int64    // greatest id in the table, tombstones included
+
+	OpenRejects OpenRejects
 }
 
 // Checkpoint says how far an entity has been read. It is written by the commit that stores the rows it
@@ -84,6 +91,8 @@ type LoadSpec struct {
 	Class    schemas.Class // chosen for this run
 	Window   Window
 	Complete bool // every row of the source is read: enables Absent without scope
+
+	Frozen []schemas.Change // changes that the table is kept from; noted once each in _atsync.schema_changes
 }
 
 // Load brings one read into one table. It is used by one goroutine at a time and must end in Commit or
@@ -99,6 +108,10 @@ type Load interface {
 	// Commit makes everything visible in one transaction: newest version per id, unchanged rows left
 	// alone, an older version never over a newer one, rows that came back undeleted, tombstones, rejects, the load record and the
 	// checkpoint. When it returns nil all of it is durable; otherwise none of it is.
+	//
+	// A column that no batch of the load had keeps its stored value in rows that are replaced. A column that is
+	// added to a table with rows, restored or replaced is partial (schemas.Column.PartialSince) unless the load
+	// is complete; until a complete load, a row is unchanged only if the column's value is, too.
 	Commit(ctx context.Context, c Commit) (LoadResult, error)
 
 	// Abort drops everything staged.
@@ -115,10 +128,11 @@ type Commit struct {
 }
 
 // LoadResult counts what a commit did. Fetched = Inserted + Updated + Unchanged + duplicates within the load.
+// Rejected counts the rejects of rows in the load that are open now.
 type LoadResult struct {
 	LoadID                                                   int64
 	Fetched, Inserted, Updated, Unchanged, Deleted, Rejected int64
-	SchemaChanged                                            bool // table created, column added or widened
+	SchemaChanged                                            bool // table created, column added, widened, retired, restored or renamed
 }
 
 // Changed reports whether the load altered anything an analyst can see.

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -13,16 +14,24 @@ import (
 // sync brings one entity up to date. It fills in the report; rows are stored only by commits that leave
 // the warehouse right for the checkpoint that they write.
 func (s *run) sync(ctx context.Context, e *schemas.Entity, report *StreamReport) error {
-	state, err := s.Sink.Stream(ctx, e.Name)
-	if err != nil {
+	for {
+		o, err := s.outline(ctx, e)
+		if err != nil {
+			return err
+		}
+		err = s.read(ctx, e, o, report)
+		if errors.Is(err, errOutdated) { // not twice: the metadata is fresh then
+			continue
+		}
 		return err
 	}
-	meta, err := s.metadata(ctx, e, state)
-	if err != nil {
-		return err
-	}
+}
+
+// read reads what is new of an entity and commits it.
+func (s *run) read(ctx context.Context, e *schemas.Entity, o *outline, report *StreamReport) error {
+	state := o.state
 	in := planInput{
-		table:      schemas.NewTable(e, meta, state.Columns),
+		table:      o.table,
 		state:      state,
 		serverTime: s.login.ServerTime,
 		overlap:    s.Overlap,
@@ -41,6 +50,7 @@ func (s *run) sync(ctx context.Context, e *schemas.Entity, report *StreamReport)
 		}
 	}
 	plan := planStream(in)
+	var err error
 	report.Mode, report.Class = string(plan.Mode), string(plan.Class)
 	if s.Trace != nil && s.Trace.StreamStarted != nil {
 		s.Trace.StreamStarted(e.Name, report.Mode)
@@ -50,27 +60,29 @@ func (s *run) sync(ctx context.Context, e *schemas.Entity, report *StreamReport)
 	} else {
 		err = s.readWindow(ctx, in.table, state, plan, report)
 	}
-	if err == nil {
-		report.CompleteThrough = plan.Next.CompleteThrough
+	if err != nil {
+		return err
 	}
-	return err
+	report.CompleteThrough = plan.Next.CompleteThrough
+	return s.close(ctx, o, plan, report)
 }
 
-// metadata returns the entity's live metadata, asking for it at most once a day.
-func (s *run) metadata(ctx context.Context, e *schemas.Entity, state StreamState) (*schemas.Metadata, error) {
-	age := s.MetadataAge
-	if age == 0 {
-		age = metadataAge
-	}
-	if state.Metadata != nil && s.now().Sub(state.MetadataAt) < age && !s.req.Full {
-		return state.Metadata, nil
-	}
-	meta, err := s.Source.Describe(ctx, e)
+// close looks after rows with open rejects, and completes the report.
+func (s *run) close(ctx context.Context, o *outline, plan Plan, report *StreamReport) error {
+	after, err := s.Sink.Stream(ctx, report.Entity)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	_, err = s.Sink.SaveMetadata(ctx, e.Name, meta, s.now())
-	return meta, err
+	if !plan.Window.All() || plan.Mode == ModeParent {
+		if err := s.reread(ctx, o, after, report); err != nil {
+			return err
+		}
+		if after, err = s.Sink.Stream(ctx, report.Entity); err != nil {
+			return err
+		}
+	}
+	s.takeStock(o, after, report)
+	return nil
 }
 
 // readWindow reads one window whole and commits it.
@@ -97,7 +109,12 @@ func (s *run) readWindow(ctx context.Context, t *schemas.Table, state StreamStat
 		}
 	}
 	if complete && plan.Mode != ModeFirst {
-		if c.Tombstones, err = s.absent(ctx, l, state, t); err != nil {
+		c.Tombstones, err = s.absent(ctx, l, state, t)
+		if plan.Refill && err != nil && ClassOf(err) == ClassGuard {
+			// The read was made to fill columns: that it found out more than it may act on must not stop it.
+			report.Warnings = append(report.Warnings, err.Error())
+			c.Checkpoint.FullAt = state.Checkpoint.FullAt
+		} else if err != nil {
 			return err
 		}
 		c.Reason = string(ModeFull)
@@ -265,6 +282,9 @@ type streamLoad struct {
 
 func (s *run) begin(ctx context.Context, spec LoadSpec) (*streamLoad, error) {
 	spec.RunID = s.rec.ID
+	if o := s.outlineOf(spec.Table.Entity.Name); o != nil {
+		spec.Frozen = o.frozen
+	}
 	load, err := s.Sink.Begin(ctx, spec)
 	if err != nil {
 		return nil, err
@@ -281,6 +301,9 @@ func (l *streamLoad) stage(ctx context.Context) func(Batch) error {
 				l.distinct, l.lastID = l.distinct+1, id
 			}
 			l.rows++
+		}
+		if err := l.outdated(ctx, l.spec.Table, b.Rejects); err != nil {
+			return err
 		}
 		return l.load.Stage(ctx, b)
 	}

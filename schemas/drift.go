@@ -75,7 +75,7 @@ func Diff(from, to []Column) []Change {
 		switch {
 		case c.UDF && old.UDFID != 0 && c.UDFID != old.UDFID:
 			add(ColumnReplaced)
-		case c.UDF && c.Source != old.Source:
+		case c.UDF && !sameName(c.Source, old.Source):
 			change.OldName = old.Source
 			add(ColumnRenamed)
 			change.OldName = ""

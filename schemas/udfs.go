@@ -1,6 +1,9 @@
 package schemas
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // addUDFs merges the live UDFs. First each finds the column that it has already: by its definition's id, whatever
 // it is called now, else by its exact name. The others are new; those that want the same name all get a suffix, so
@@ -63,10 +66,15 @@ func (b *tableBuilder) homes(live []*MetaField) []int {
 	}
 	for _, retired := range []bool{false, true} { // a name can be that of a live column and of retired ones
 		for i, f := range live {
-			give(i, func(c *Column) bool { return c.Source == f.Name && c.Retired == retired })
+			give(i, func(c *Column) bool { return sameName(c.Source, f.Name) && c.Retired == retired })
 		}
 	}
 	return home
+}
+
+// sameName reports whether two names of UDFs are the same where a warehouse can't hold a NUL: U+FFFD stands for it.
+func sameName(a, b string) bool {
+	return a == b || strings.ReplaceAll(a, "\x00", "\uFFFD") == strings.ReplaceAll(b, "\x00", "\uFFFD")
 }
 
 // retire marks the columns that the metadata named once and names no more. They keep what they hold. Of the id,

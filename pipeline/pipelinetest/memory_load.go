@@ -25,6 +25,7 @@ type memoryLoad struct {
 	ended   bool
 	failed  bool
 	columns []schemas.Column // of the batches so far
+	before  []schemas.Column // of the table, when the load was committed
 	staged  []stagedRow
 	rejects []stagedReject
 }
@@ -32,6 +33,12 @@ type memoryLoad struct {
 type stagedRow struct {
 	id int64
 	*memoryRow
+}
+
+// cell says what the row's batch has of a column; false: nothing.
+func (r *memoryRow) cell(column string) (string, bool) {
+	_, has := r.has[column]
+	return r.cells[column], has
 }
 
 type stagedReject struct {
@@ -84,12 +91,14 @@ func (l *memoryLoad) stage(b pipeline.Batch) error {
 	}
 	stamps := l.stamps()
 	rows := make([]stagedRow, b.Record.NumRows())
+	has := map[string]bool{}
 	for i := range rows {
-		rows[i].memoryRow = &memoryRow{cells: map[string]string{}, syncedAt: readAt}
+		rows[i].memoryRow = &memoryRow{cells: map[string]string{}, has: has, syncedAt: readAt}
 	}
 	for c, f := range b.Record.Schema().Fields() {
 		col := b.Record.Column(c)
 		l.see(f)
+		has[f.Name] = true
 		for i := range rows {
 			if col.IsNull(i) {
 				continue
@@ -259,29 +268,39 @@ func micros(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
 // evolve brings the table's columns up to the load's, and stored decimals to their new scale.
 func (l *memoryLoad) evolve(t *memoryTable) bool {
-	created, changed := t.columns == nil, false
-	change := func(kind, column, from, to string) {
-		l.s.log("_atsync.schema_changes", map[string]string{"load_id": number(l.s.loads), "entity": t.entity, "change": kind,
-			"column_name": column, "old_type": from, "new_type": to})
-		changed = true
-	}
-	if created {
-		change("table", "", "", "")
+	l.before = slices.Clone(t.columns)
+	note := func(c schemas.Change) {
+		renamed := ""
+		if c.OldName != "" {
+			renamed = c.Source
+		}
+		l.s.log("_atsync.schema_changes", map[string]string{"load_id": number(l.s.loads), "entity": t.entity, "change": string(c.Kind),
+			"column_name": c.Column, "old_type": c.OldType, "new_type": c.NewType, "old_name": c.OldName, "new_name": renamed})
 	}
 	for _, c := range slices.Concat(l.spec.Table.Columns, l.columns) {
 		i := indexOf(t.columns, c.Name)
 		if i < 0 {
 			t.columns = append(t.columns, c)
-			if !created {
-				change("column", c.Name, "", c.Type.SQL())
-			}
 			continue
 		}
-		old := t.columns[i].Type
-		c.Type = old.Widen(c.Type)
+		c.Type, c.PartialSince = t.columns[i].Type.Widen(c.Type), t.columns[i].PartialSince
 		t.columns[i] = c
-		if c.Type != old && !created {
-			change("type", c.Name, old.SQL(), c.Type.SQL())
+	}
+	l.fill(t)
+	changes := []schemas.Change{{Kind: "table"}}
+	if l.before != nil {
+		changes = schemas.Diff(l.before, t.columns)
+	}
+	for _, c := range changes {
+		note(c)
+	}
+	for _, c := range l.spec.Frozen {
+		c.Kind = "frozen"
+		known := slices.ContainsFunc(l.s.logs["_atsync.schema_changes"], func(row map[string]string) bool {
+			return row["entity"] == t.entity && row["change"] == "frozen" && row["column_name"] == c.Column && row["old_type"] == c.OldType && row["new_type"] == c.NewType
+		})
+		if !known {
+			note(c)
 		}
 	}
 	for _, c := range t.columns {
@@ -289,7 +308,41 @@ func (l *memoryLoad) evolve(t *memoryTable) bool {
 			rescale(row.cells, c)
 		}
 	}
-	return changed
+	return len(changes) > 0
+}
+
+// fill sets which columns are partial after the load.
+func (l *memoryLoad) fill(t *memoryTable) {
+	for i := range t.columns {
+		if len(t.rows) == 0 || l.spec.Complete && indexOf(l.spec.Table.Columns, t.columns[i].Name) >= 0 {
+			t.columns[i].PartialSince = 0
+		}
+	}
+	if l.before == nil || l.spec.Complete || len(t.rows) == 0 {
+		return
+	}
+	for _, c := range schemas.Diff(l.before, t.columns) {
+		if c.Refills() {
+			t.columns[indexOf(t.columns, c.Column)].PartialSince = l.s.loads
+		}
+	}
+}
+
+// sameDoubtful reports whether a row has the stored values in the columns of which its hash says nothing.
+func (l *memoryLoad) sameDoubtful(t *memoryTable, old, row *memoryRow) bool {
+	doubt := map[string]bool{}
+	for _, c := range l.before {
+		doubt[c.Name] = c.PartialSince != 0
+	}
+	for _, c := range schemas.Diff(l.before, t.columns) {
+		doubt[c.Column] = doubt[c.Column] || c.Refills()
+	}
+	for name, is := range doubt {
+		if v, has := row.cell(name); is && has && v != old.cells[name] {
+			return false
+		}
+	}
+	return true
 }
 
 // rescale gives a decimal's text all places of its column's type.
@@ -325,7 +378,7 @@ func (l *memoryLoad) merge(t *memoryTable, res *pipeline.LoadResult) {
 		switch {
 		case old == nil:
 			res.Inserted++
-		case old.hash == row.hash && old.deletedAt.IsZero():
+		case old.hash == row.hash && old.deletedAt.IsZero() && l.sameDoubtful(t, old, row):
 			res.Unchanged++
 			continue
 		default:
@@ -335,6 +388,11 @@ func (l *memoryLoad) merge(t *memoryTable, res *pipeline.LoadResult) {
 			}
 		}
 		for _, c := range t.columns {
+			if _, has := row.cell(c.Name); !has && old != nil {
+				if v, ok := old.cells[c.Name]; ok {
+					row.cells[c.Name] = v
+				}
+			}
 			rescale(row.cells, c)
 		}
 		row.loadID = res.LoadID
@@ -347,7 +405,7 @@ func (l *memoryLoad) settleRejects(t *memoryTable, id int64, readAt time.Time) (
 	current := map[[2]string]memoryReject{}
 	for _, r := range l.rejects {
 		if r.ID == id && r.readAt.Equal(readAt) {
-			current[[2]string{number(id), r.Column}] = memoryReject{r.Reject, l.s.loads}
+			current[[2]string{number(id), r.Column}] = memoryReject{Reject: r.Reject, loadID: l.s.loads}
 		}
 	}
 	for key, r := range t.rejects {
@@ -360,7 +418,12 @@ func (l *memoryLoad) settleRejects(t *memoryTable, id int64, readAt time.Time) (
 		delete(t.rejects, key)
 	}
 	maps.Copy(t.rejects, current)
-	return int64(len(current))
+	for _, r := range current {
+		if !r.acked {
+			open++
+		}
+	}
+	return open
 }
 
 // bury marks rows deleted.

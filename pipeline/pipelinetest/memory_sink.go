@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -51,7 +52,8 @@ type memoryTable struct {
 // A memoryRow is one stored version. cells holds texts by column; NULLs are left out.
 type memoryRow struct {
 	cells     map[string]string
-	version   time.Time // greatest change stamp; zero: none
+	has       map[string]bool // columns of the batch that it came in
+	version   time.Time       // greatest change stamp; zero: none
 	hash      int64
 	syncedAt  time.Time
 	loadID    int64
@@ -68,6 +70,8 @@ type memoryChoice struct {
 type memoryReject struct {
 	schemas.Reject
 	loadID int64
+	acked  bool
+	note   string
 }
 
 var _ pipeline.Sink = (*MemorySink)(nil)
@@ -105,7 +109,49 @@ func (s *MemorySink) Stream(ctx context.Context, entity string) (pipeline.Stream
 			st.MaxID = &id
 		}
 	}
+	for _, key := range slices.SortedFunc(maps.Keys(t.rejects), compareRejects) {
+		r := t.rejects[key]
+		if r.acked {
+			continue
+		}
+		if st.OpenRejects.Count++; st.OpenRejects.First == nil {
+			st.OpenRejects.First = &r.Reject
+		}
+		if ids := st.OpenRejects.IDs; len(ids) < 500 && (len(ids) == 0 || ids[len(ids)-1] != r.ID) {
+			st.OpenRejects.IDs = append(ids, r.ID)
+		}
+	}
 	return st, s.fail(entity, "read state", context.Cause(ctx))
+}
+
+// compareRejects orders by id, then column.
+func compareRejects(a, b [2]string) int {
+	x, _ := strconv.ParseInt(a[0], 10, 64)
+	y, _ := strconv.ParseInt(b[0], 10, 64)
+	return cmp.Or(cmp.Compare(x, y), cmp.Compare(a[1], b[1]))
+}
+
+// AckRejects implements pipeline.Sink.
+func (s *MemorySink) AckRejects(ctx context.Context, which pipeline.RejectSelection, note string) (n int64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := context.Cause(ctx); err != nil {
+		return 0, s.fail("", "acknowledge rejects", err)
+	}
+	for _, t := range s.tables {
+		if which.Entity != "" && !strings.EqualFold(t.entity, which.Entity) {
+			continue
+		}
+		for key, r := range t.rejects {
+			if r.acked || which.ID != nil && r.ID != *which.ID || which.Field != "" && !strings.EqualFold(r.Field, which.Field) && r.Column != which.Field {
+				continue
+			}
+			r.acked, r.note = true, note
+			t.rejects[key] = r
+			n++
+		}
+	}
+	return n, nil
 }
 
 // Changed implements pipeline.Sink.
@@ -161,14 +207,18 @@ func (s *MemorySink) SaveMetadata(ctx context.Context, entity string, m *schemas
 			}
 		}
 	}
-	return t.updateChoices(listed, at, readBefore), nil
+	return s.updateChoices(t, listed, at, readBefore), nil
 }
 
-func (t *memoryTable) updateChoices(listed map[[2]string]memoryChoice, at, before time.Time) (changed int64) {
+func (s *MemorySink) updateChoices(t *memoryTable, listed map[[2]string]memoryChoice, at, before time.Time) (changed int64) {
 	for key, c := range listed {
 		old, ok := t.choices[key]
 		if ok && old.PicklistValue == c.PicklistValue {
 			continue
+		}
+		if ok && old.Label != c.Label {
+			s.log("_atsync.schema_changes", map[string]string{"entity": t.entity, "change": "label", "column_name": key[0],
+				"old_name": old.Label, "new_name": c.Label, "value": c.Value})
 		}
 		if c.first = at; ok {
 			c.first = old.first
@@ -304,8 +354,12 @@ func (s *MemorySink) Rows(table string, by ...string) []map[string]string {
 	case "_atsync.rejects":
 		for _, t := range s.tables {
 			for _, r := range t.rejects {
-				out = append(out, map[string]string{"entity": t.entity, "id": number(r.ID), "column_name": r.Column, "field": r.Field,
-					"raw": r.Raw, "reason": r.Reason, "load_id": number(r.loadID)})
+				row := map[string]string{"tenant": s.tenant, "entity": t.entity, "id": number(r.ID), "column_name": r.Column, "field": r.Field,
+					"raw": r.Raw, "reason": r.Reason, "load_id": number(r.loadID)}
+				if r.acked {
+					row["acknowledged_by"] = r.note
+				}
+				out = append(out, texts(row))
 			}
 		}
 	case "picklists":
