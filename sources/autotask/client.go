@@ -114,6 +114,7 @@ type Client struct {
 	quota     *quota
 	zoneLock  lock
 	loginLock lock
+	defined   definitions
 	buffers   sync.Pool // of *bytes.Buffer
 
 	mu       sync.Mutex
@@ -156,7 +157,7 @@ func New(cfg Config) (*Client, error) {
 		tenant: cfg.Tenant, creds: cfg.Credentials, limits: limits, onHold: cfg.OnHold, onMove: cfg.OnMove, log: cfg.Logger,
 		zone:      base,
 		discovery: Zone{BaseURL: found}.root(),
-		zoneLock:  newLock(), loginLock: newLock(),
+		zoneLock:  newLock(), loginLock: newLock(), defined: definitions{lock: newLock()},
 		buckets: map[string]*threads{}, requests: map[string]int64{}, retries: limits.RetryBudget,
 	}
 	if c.log == nil {
