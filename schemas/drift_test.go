@@ -114,6 +114,17 @@ func TestUDFsAreFollowed(t *testing.T) {
 	}
 }
 
+// TestNULInName: a warehouse has U+FFFD in its place, and the column is found all the same.
+func TestNULInName(t *testing.T) {
+	m := udfMeta(udf("a\x00b", 0))
+	prior := schemas.NewTable(things(), m, nil).Columns
+	prior[len(prior)-1].Source = "a\uFFFDb"
+	again := schemas.NewTable(things(), m, prior).Columns
+	if len(again) != len(prior) || again[len(again)-1].Source != "a\x00b" || len(schemas.Diff(prior, again)) > 0 {
+		t.Errorf("%+v", again)
+	}
+}
+
 func TestFrozen(t *testing.T) {
 	prior := schemas.NewTable(things(), udfMeta(udf("A", 1)), nil).Columns
 	m := udfMeta(udf("B", 1), udf("New", 2))

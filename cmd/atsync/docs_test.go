@@ -76,6 +76,7 @@ func TestJSONSamplesFitTheContract(t *testing.T) {
 	manual := readDoc(t, "docs/cli.md")
 	for name, into := range map[string]any{
 		"check": &checkReport{}, "sync": &syncReport{}, "status": &statusReport{}, "runs": &runsReport{},
+		"rejects": &rejectsReport{}, "schema": &schemaDiffReport{},
 		"entities": &entityReport{}, "config": &configReport{}, "version": &versionReport{},
 	} {
 		_, section, found := strings.Cut(manual, "<!-- json:"+name+":begin -->")

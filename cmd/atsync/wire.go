@@ -22,6 +22,7 @@ import (
 type (
 	hint      = autotask.Hint    // a credential that looks mixed up
 	freshness = duckdb.Freshness // how current a table is
+	rejectRow = duckdb.RejectRow // a value that did not fit its column
 )
 
 // site is one tenant with its source, its private warehouse and its publication.
@@ -62,6 +63,11 @@ func (w wiring) open(ctx context.Context, cfg config.TenantConfig) (*site, error
 		return nil, errors.Join(err, warehouse.Close())
 	}
 	return s, nil
+}
+
+// openSink opens the tenant's warehouse alone: for what needs no login.
+func (w wiring) openSink(ctx context.Context, cfg config.TenantConfig) (pipeline.Sink, error) {
+	return duckdb.Open(ctx, duckdb.Options{Path: cfg.WorkPath, Tenant: cfg.Name, From: cfg.PublishPath, Logger: w.log})
 }
 
 // client makes the tenant's source; the warehouse keeps its hold.
@@ -124,6 +130,7 @@ func (s *site) runner(trace *pipeline.Trace) *pipeline.Runner {
 		Publisher: s.publisher,
 		Trace:     trace,
 		Overlap:   s.cfg.Overlap,
+		Schema:    pipeline.SchemaMode(s.cfg.Schema),
 
 		PublishEvery: s.cfg.PublishEvery,
 	}
@@ -186,6 +193,10 @@ func (r *reader) freshness(ctx context.Context) ([]freshness, error) {
 
 func (r *reader) liveRows(ctx context.Context, table string) (int64, error) {
 	return duckdb.LiveRows(ctx, r.db, table)
+}
+
+func (r *reader) rejects(ctx context.Context, which pipeline.RejectSelection) ([]rejectRow, error) {
+	return duckdb.ReadRejects(ctx, r.db, which)
 }
 
 // Close closes the file.

@@ -73,6 +73,7 @@ type Sync struct {
 	Entities []string      `koanf:"entities" format:"entities" default:"core" doc:"What to sync: the presets core and all, entity names, patterns like Ticket*; a leading - leaves one out."`
 	Overlap  time.Duration `koanf:"overlap" format:"min=0s" default:"5m" doc:"How far each read reaches back before the last one, for records that became visible late."`
 	Threads  int           `koanf:"threads_per_entity" format:"range=1..3" default:"2" doc:"Requests at a time for one entity. Autotask allows 3 per API user and entity, for all integrations together."`
+	Schema   string        `koanf:"schema" format:"enum=evolve|warn|freeze" default:"evolve" doc:"When fields change in Autotask: evolve adds and widens columns; warn does so and says it in the run's report; freeze leaves tables as they are and keeps new fields in _extra."`
 }
 
 // Tenant is one Autotask tenant and its API user.
