@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/atsync/atsync/schemas"
 )
@@ -42,10 +41,9 @@ func (s *run) outline(ctx context.Context, e *schemas.Entity) (*outline, error) 
 	if err != nil {
 		return nil, err
 	}
-	started := s.rec.StartedAt.Truncate(time.Microsecond)
-	o := &outline{state: state, fresh: state.Metadata != nil && state.MetadataAt.After(started)}
+	o := &outline{state: state}
 	meta := state.Metadata
-	if !o.fresh && s.stale(state) {
+	if s.stale(e.Name, state) {
 		if meta, err = s.describe(ctx, e); err != nil {
 			return nil, err
 		}
@@ -59,12 +57,12 @@ func (s *run) outline(ctx context.Context, e *schemas.Entity) (*outline, error) 
 }
 
 // stale reports whether the stored metadata is too old to go by.
-func (s *run) stale(state StreamState) bool {
+func (s *run) stale(entity string, state StreamState) bool {
 	age := s.MetadataAge
 	if age == 0 {
 		age = metadataAge
 	}
-	return state.Metadata == nil || s.now().Sub(state.MetadataAt) >= age || s.req.Full
+	return state.Metadata == nil || s.now().Sub(state.MetadataAt) >= age || s.req.Full && s.outlineOf(entity) == nil
 }
 
 // describe reads an entity's live metadata and keeps it.

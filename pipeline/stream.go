@@ -14,17 +14,19 @@ import (
 // sync brings one entity up to date. It fills in the report; rows are stored only by commits that leave
 // the warehouse right for the checkpoint that they write.
 func (s *run) sync(ctx context.Context, e *schemas.Entity, report *StreamReport) error {
-	for {
-		o, err := s.outline(ctx, e)
-		if err != nil {
-			return err
-		}
-		err = s.read(ctx, e, o, report)
-		if errors.Is(err, errOutdated) { // not twice: the metadata is fresh then
-			continue
-		}
+	o, err := s.outline(ctx, e)
+	if err != nil {
 		return err
 	}
+	err = s.read(ctx, e, o, report)
+	if !errors.Is(err, errOutdated) {
+		return err
+	}
+	if o, err = s.outline(ctx, e); err != nil {
+		return err
+	}
+	o.fresh = true // not a third time
+	return s.read(ctx, e, o, report)
 }
 
 // read reads what is new of an entity and commits it.

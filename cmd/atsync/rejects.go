@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -171,7 +172,7 @@ func (e *env) printRejects(report rejectsReport) error {
 		if !r.AcknowledgedAt.IsZero() {
 			acked = strings.TrimSpace(console.Ago(r.AcknowledgedAt, now) + " " + r.Note)
 		}
-		t.Row(r.Tenant, r.Entity, r.ID, console.Clean(r.Field), short(console.Clean(r.Raw)), r.Reason, console.Ago(r.FoundAt, now), acked)
+		t.Row(r.Tenant, r.Entity, strconv.FormatInt(r.ID, 10), console.Clean(r.Field), short(console.Clean(r.Raw)), r.Reason, console.Ago(r.FoundAt, now), acked)
 	}
 	if err := t.Write(e.stdout); err != nil {
 		return err
