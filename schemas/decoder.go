@@ -78,6 +78,8 @@ type Decoder struct {
 	udfs    keyIndex
 	widened []widening // during this page
 
+	udfHeads []lastKey // how the elements of userDefinedFields began the last time
+
 	s       scanner
 	h       hasher
 	scratch []byte
