@@ -3,13 +3,11 @@ package pipelinetest
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -124,36 +122,6 @@ func (s *MemorySink) Stream(ctx context.Context, entity string) (pipeline.Stream
 	return st, s.fail(entity, "read state", context.Cause(ctx))
 }
 
-// compareRejects orders by id, then column.
-func compareRejects(a, b [2]string) int {
-	x, _ := strconv.ParseInt(a[0], 10, 64)
-	y, _ := strconv.ParseInt(b[0], 10, 64)
-	return cmp.Or(cmp.Compare(x, y), cmp.Compare(a[1], b[1]))
-}
-
-// AckRejects implements pipeline.Sink.
-func (s *MemorySink) AckRejects(ctx context.Context, which pipeline.RejectSelection, note string) (n int64, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := context.Cause(ctx); err != nil {
-		return 0, s.fail("", "acknowledge rejects", err)
-	}
-	for _, t := range s.tables {
-		if which.Entity != "" && !strings.EqualFold(t.entity, which.Entity) {
-			continue
-		}
-		for key, r := range t.rejects {
-			if r.acked || which.ID != nil && r.ID != *which.ID || which.Field != "" && !strings.EqualFold(r.Field, which.Field) && r.Column != which.Field {
-				continue
-			}
-			r.acked, r.note = true, note
-			t.rejects[key] = r
-			n++
-		}
-	}
-	return n, nil
-}
-
 // Changed implements pipeline.Sink.
 func (s *MemorySink) Changed(ctx context.Context, table string, after int64) (ids []int64, newest int64, err error) {
 	s.mu.Lock()
@@ -171,74 +139,6 @@ func (s *MemorySink) Changed(ctx context.Context, table string, after int64) (id
 	}
 	slices.Sort(ids)
 	return ids, newest, s.fail(table, "find changed rows", context.Cause(ctx))
-}
-
-// SaveMetadata implements pipeline.Sink.
-func (s *MemorySink) SaveMetadata(ctx context.Context, entity string, m *schemas.Metadata, at time.Time) (int64, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := context.Cause(ctx); err != nil {
-		return 0, s.fail(entity, "save metadata", err)
-	}
-	t := s.table(entity)
-	before, _ := json.Marshal(t.metadata) // plain structs always marshal
-	after, _ := json.Marshal(m)
-	readBefore := t.metadataAt
-	t.metadata, t.metadataAt = m, at
-	if string(before) == string(after) {
-		return 0, nil
-	}
-	e, ok := schemas.Lookup(entity)
-	if !ok {
-		e = &schemas.Entity{Name: entity}
-	}
-	listed := map[[2]string]memoryChoice{}
-	for _, c := range schemas.NewTable(e, m, t.columns).Columns {
-		fields := m.Fields
-		if c.UDF {
-			fields = m.UDFs
-		}
-		for _, f := range fields {
-			if f.Name != c.Source {
-				continue
-			}
-			for _, v := range f.PicklistValues {
-				listed[[2]string{c.Name, v.Value}] = memoryChoice{PicklistValue: v, field: f.Name}
-			}
-		}
-	}
-	return s.updateChoices(t, listed, at, readBefore), nil
-}
-
-func (s *MemorySink) updateChoices(t *memoryTable, listed map[[2]string]memoryChoice, at, before time.Time) (changed int64) {
-	for key, c := range listed {
-		old, ok := t.choices[key]
-		if ok && old.PicklistValue == c.PicklistValue {
-			continue
-		}
-		if ok && old.Label != c.Label {
-			s.log("_atsync.schema_changes", map[string]string{"entity": t.entity, "change": "label", "column_name": key[0],
-				"old_name": old.Label, "new_name": c.Label, "value": c.Value})
-		}
-		if c.first = at; ok {
-			c.first = old.first
-		}
-		c.last = at
-		t.choices[key] = c
-		changed++
-	}
-	for key, c := range t.choices {
-		if _, ok := listed[key]; ok || !c.IsActive {
-			continue
-		}
-		c.IsActive = false
-		if c.last.Before(before) {
-			c.last = before
-		}
-		t.choices[key] = c
-		changed++
-	}
-	return changed
 }
 
 // BeginRun implements pipeline.Sink.
@@ -393,14 +293,6 @@ func compareBy(a, b map[string]string, by []string) int {
 		}
 	}
 	return 0
-}
-
-func (t *memoryTable) picklists() (out []map[string]string) {
-	for key, c := range t.choices {
-		out = append(out, texts(map[string]string{"entity": t.entity, "field": c.field, "column_name": key[0], "value": c.Value, "label": c.Label,
-			"parent_value": c.ParentValue, "is_active": strconv.FormatBool(c.IsActive), "first_seen": stamp(c.first), "last_seen": stamp(c.last)}))
-	}
-	return out
 }
 
 func (t *memoryTable) dump() (out []map[string]string) {

@@ -132,13 +132,13 @@ func (l *load) upsert(s session, res *pipeline.LoadResult, now time.Time) error 
 	if sv, tv := l.versions(); sv != "" {
 		older = `coalesce(` + sv + ` < ` + tv + ` AND s._synced_at < t._synced_at, false)`
 	}
-	same := `t._row_hash = s._row_hash AND t._deleted_at IS NULL`
+	same := []string{`t._row_hash = s._row_hash AND t._deleted_at IS NULL`}
 	for _, name := range l.doubtful() {
-		same += ` AND t.` + ident(name) + ` IS NOT DISTINCT FROM s.` + ident(name) + `::` + l.target.find(name).Type.SQL()
+		same = append(same, `t.`+ident(name)+` IS NOT DISTINCT FROM s.`+ident(name)+`::`+l.target.find(name).Type.SQL())
 	}
 	// one pass over the narrow columns of the table answers every later question
 	err = s.exec(`CREATE TEMP TABLE ` + ident(matchTable) + ` AS SELECT s.rowid AS stage_row, s.id, ` + older + ` AS older,
-		` + same + ` AS same, t._deleted_at IS NOT NULL AS dead
+		` + strings.Join(same, " AND ") + ` AS same, t._deleted_at IS NOT NULL AS dead
 		FROM ` + stage + ` s JOIN ` + table + ` t ON t.id = s.id`)
 	if err != nil {
 		return err

@@ -121,7 +121,7 @@ func (l *logTrace) finished(r pipeline.StreamReport) {
 		attrs = append(attrs, "error", r.Error, "error_class", string(r.ErrorClass))
 	}
 	for _, w := range r.Warnings {
-		l.log.Warn(w, "entity", r.Entity)
+		l.log.Warn("stream finished with a warning", "entity", r.Entity, "warning", w)
 	}
 	switch r.Status {
 	case pipeline.StatusOK, pipeline.StatusAbsent, pipeline.StatusSkipped:
