@@ -29,6 +29,8 @@ func TestUDFIsRenamed(t *testing.T) {
 	}
 	r.wants(`SELECT column_name || '=' || source FROM _atsync.columns WHERE entity = 'Companies' AND udf ORDER BY ordinal`,
 		`udf_customer_ranking=Tier "A"`, "udf_number_of_seats=Number of Seats", "udf_k_ndigungsfrist_monate=Kündigungsfrist (Monate)")
+	r.wants(`SELECT comment FROM duckdb_columns() WHERE column_name = 'udf_customer_ranking' AND table_name = 'companies'`,
+		`Tier "A" (user-defined field), labels are in picklists (entity Companies, column_name udf_customer_ranking)`)
 	r.wants(`SELECT old_name || ' -> ' || new_name FROM _atsync.schema_changes WHERE change = 'renamed'`, `Customer Ranking -> Tier "A"`)
 	run, err := r.later(pipeline.SyncRequest{Full: true})
 	if err != nil || stream(t, run, "Companies").Mode != string(pipeline.ModeFull) {

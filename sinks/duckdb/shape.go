@@ -100,6 +100,14 @@ func evolve(s session, table *schemas.Table, from, to shape, changes []change) e
 			}
 		}
 	}
+	for _, c := range schemas.Diff(from, to) { // now: once rows have changed, DuckDB takes it for another's ALTER
+		if c.Kind != schemas.ColumnRenamed && c.Kind != schemas.ColumnReplaced {
+			continue
+		}
+		if err := s.exec(columnComment(name, table, *to.find(c.Column))); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
