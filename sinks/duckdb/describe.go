@@ -1,7 +1,9 @@
 package duckdb
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/atsync/atsync/schemas"
@@ -61,15 +63,14 @@ func (l *load) describe(s session, now time.Time) (bool, error) {
 	if err := l.noteFrozen(s, now); err != nil {
 		return false, err
 	}
-	for i, c := range to {
-		if i < len(from) && from[i] == c {
-			continue
-		}
-		if err := l.describeColumn(s, i, c, now); err != nil {
-			return false, err
+	for i, c := range from {
+		if to[i] != c {
+			if err := l.describeColumn(s, to[i], now); err != nil {
+				return false, err
+			}
 		}
 	}
-	return from == nil || len(changes) > 0, nil
+	return from == nil || len(changes) > 0, l.describeNew(s, len(from), now)
 }
 
 // note adds a row to _atsync.schema_changes.
@@ -99,27 +100,32 @@ func (l *load) noteFrozen(s session, now time.Time) error {
 	return nil
 }
 
-func (l *load) describeColumn(s session, ordinal int, c schemas.Column, now time.Time) error {
-	var retired, partial, udfID any
-	if c.Retired {
-		retired = now
-	}
-	if c.PartialSince != 0 {
-		partial = c.PartialSince
-	}
-	if c.UDFID != 0 {
-		udfID = c.UDFID
-	}
-	entity := l.spec.Table.Entity.Name
-	n, err := s.count(`UPDATE _atsync.columns SET source = ?, udf = ?, type = ?, reference = ?, picklist = ?, queryable = ?, in_metadata = ?,
-		udf_id = ?, retired_at = CASE WHEN ? THEN coalesce(retired_at, ?) END, partial_since = ? WHERE entity = ? AND column_name = ?`,
+// describeColumn brings the row of a column up to date.
+func (l *load) describeColumn(s session, c schemas.Column, now time.Time) error {
+	return s.exec(`UPDATE _atsync.columns SET source = ?, udf = ?, type = ?, reference = ?, picklist = ?, queryable = ?, in_metadata = ?,
+		udf_id = nullif(?, 0), retired_at = CASE WHEN ? THEN coalesce(retired_at, ?) END, partial_since = nullif(?, 0)
+		WHERE entity = ? AND column_name = ?`,
 		clean(c.Source), c.UDF, c.Type.SQL(), text(c.Reference), c.Picklist, c.Queryable, c.InMetadata,
-		udfID, c.Retired, now, partial, entity, clean(c.Name))
-	if err != nil || n > 0 {
-		return err
+		c.UDFID, c.Retired, now, c.PartialSince, l.spec.Table.Entity.Name, clean(c.Name))
+}
+
+// describeNew adds the rows of the columns from the n-th on, in one statement: a table may have hundreds.
+func (l *load) describeNew(s session, n int, now time.Time) error {
+	if n == len(l.target) {
+		return nil
+	}
+	rows := make([]string, 0, len(l.target)-n)
+	for i, c := range l.target[n:] {
+		reference := "NULL"
+		if c.Reference != "" {
+			reference = literal(c.Reference)
+		}
+		rows = append(rows, fmt.Sprintf("(%d, %s, %s, %t, %s, %s, %t, %t, %t, nullif(%d, 0), %t, nullif(%d, 0))", n+i+1, literal(c.Name),
+			literal(c.Source), c.UDF, literal(c.Type.SQL()), reference, c.Picklist, c.Queryable, c.InMetadata, c.UDFID, c.Retired, c.PartialSince))
 	}
 	return s.exec(`INSERT INTO _atsync.columns (entity, table_name, ordinal, column_name, source, udf, type, reference, picklist, queryable,
-		in_metadata, load_id, added_at, udf_id, retired_at, partial_since) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		entity, l.spec.Table.Name, ordinal+1, clean(c.Name), clean(c.Source), c.UDF, c.Type.SQL(), text(c.Reference),
-		c.Picklist, c.Queryable, c.InMetadata, l.loadID, now, udfID, retired, partial)
+			in_metadata, load_id, added_at, udf_id, retired_at, partial_since)
+		SELECT ?, ?, c0, c1, c2, c3, c4, c5, c6, c7, c8, ?, ?::TIMESTAMPTZ, c9, CASE WHEN c10 THEN ?::TIMESTAMPTZ END, c11
+		FROM (VALUES `+strings.Join(rows, ", ")+`) AS v(c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11)`,
+		l.spec.Table.Entity.Name, l.spec.Table.Name, l.loadID, now, now)
 }
