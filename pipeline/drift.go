@@ -35,34 +35,33 @@ type outline struct {
 }
 
 // outline describes an entity from what is stored of it and its live metadata, which is asked for at most once a
-// day.
-func (s *run) outline(ctx context.Context, e *schemas.Entity) (*outline, error) {
+// day, and not again if this run has just done so.
+func (s *run) outline(ctx context.Context, e *schemas.Entity, again bool) (*outline, error) {
 	state, err := s.Sink.Stream(ctx, e.Name)
 	if err != nil {
 		return nil, err
 	}
-	o := &outline{state: state}
+	o := &outline{state: state, fresh: again}
 	meta := state.Metadata
-	if s.stale(e.Name, state) {
-		if meta, err = s.describe(ctx, e); err != nil {
+	if !again {
+		if meta, err = s.metadata(ctx, e, state); err != nil {
 			return nil, err
 		}
-		o.fresh = true
+		o.fresh = meta != state.Metadata
 	}
-	o.table, o.frozen = s.shape(e, meta, state.Columns)
+	o.table, o.frozen = s.Schema.shape(e, meta, state.Columns)
 	s.mu.Lock()
 	s.outlines[e.Name] = o
 	s.mu.Unlock()
 	return o, nil
 }
 
-// stale reports whether the stored metadata is too old to go by.
-func (s *run) stale(entity string, state StreamState) bool {
-	age := s.MetadataAge
-	if age == 0 {
-		age = metadataAge
+// metadata returns an entity's live metadata, asking for it if what is stored is too old.
+func (s *run) metadata(ctx context.Context, e *schemas.Entity, state StreamState) (*schemas.Metadata, error) {
+	if !s.stale(state, s.req) {
+		return state.Metadata, nil
 	}
-	return state.Metadata == nil || s.now().Sub(state.MetadataAt) >= age || s.req.Full && s.outlineOf(entity) == nil
+	return s.describe(ctx, e)
 }
 
 // describe reads an entity's live metadata and keeps it.
@@ -76,9 +75,9 @@ func (s *run) describe(ctx context.Context, e *schemas.Entity) (*schemas.Metadat
 }
 
 // shape returns the table that a run works with, and what the mode keeps out of it.
-func (r *Runner) shape(e *schemas.Entity, meta *schemas.Metadata, prior []schemas.Column) (*schemas.Table, []schemas.Change) {
+func (m SchemaMode) shape(e *schemas.Entity, meta *schemas.Metadata, prior []schemas.Column) (*schemas.Table, []schemas.Change) {
 	table := schemas.NewTable(e, meta, prior)
-	if r.Schema == SchemaFreeze {
+	if m == SchemaFreeze {
 		return table.Frozen(prior)
 	}
 	return table, nil
@@ -110,7 +109,7 @@ func (s *run) outdated(ctx context.Context, t *schemas.Table, rejects []schemas.
 	if err != nil {
 		return err
 	}
-	table, _ := s.shape(t.Entity, meta, o.state.Columns)
+	table, _ := s.Schema.shape(t.Entity, meta, o.state.Columns)
 	if len(schemas.Diff(t.Columns, table.Columns)) > 0 {
 		return errOutdated
 	}
@@ -132,6 +131,7 @@ func refills(in planInput) bool {
 // takeStock completes a report with what is open of the entity and what has become of its table.
 func (s *run) takeStock(o *outline, after StreamState, report *StreamReport) {
 	report.OpenRejects = after.OpenRejects.Count
+	report.Rejected = min(report.Rejected, report.OpenRejects)
 	if report.OpenRejects > 0 {
 		report.Error = rejectsText(s.Tenant, report.Entity, after.OpenRejects)
 	}

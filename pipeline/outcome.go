@@ -13,6 +13,9 @@ func (s *run) finish(ctx context.Context, runErr error) {
 	for _, n := range s.Source.Requests() {
 		s.rec.Requests += n
 	}
+	if use := s.Source.Quota(); use != (QuotaUse{}) {
+		s.rec.Quota = &use
+	}
 	good := 0
 	for _, e := range s.req.Entities {
 		report, ran := s.reports[e.Name]
@@ -43,12 +46,12 @@ func (s *run) finish(ctx context.Context, runErr error) {
 func (s *run) outcome(runErr error) error {
 	switch {
 	case runErr != nil && errors.Is(runErr, context.Canceled):
-		return &Error{Class: ClassCanceled, Tenant: s.Tenant, Op: "sync", Err: errors.New("interrupted"),
+		return &Error{Class: ClassCanceled, Tenant: s.Tenant, Op: s.rec.Command, Err: errors.New("interrupted"),
 			Remedy: "what was committed is kept; the next run goes on from there"}
 	case runErr != nil:
-		return s.locate(runErr, "", "sync")
+		return s.locate(runErr, "", s.rec.Command)
 	}
-	var failed, rejected []string
+	var failed, rejected, holes []string
 	classes := map[Class]int{}
 	var first error
 	for _, e := range s.req.Entities {
@@ -60,11 +63,15 @@ func (s *run) outcome(runErr error) error {
 				first = s.errs[e.Name]
 			}
 		case StatusPartial:
-			rejected = append(rejected, fmt.Sprintf("%s (%d)", e.Name, r.OpenRejects))
+			if v := r.Verify; v != nil && v.Verdict == VerdictHoles {
+				holes = append(holes, fmt.Sprintf("%s (%d)", e.Name, v.Holes))
+				continue
+			}
+			rejected = append(rejected, fmt.Sprintf("%s (%d)", e.Name, max(r.OpenRejects, r.Rejected)))
 		}
 	}
 	switch {
-	case len(failed) == 0 && len(rejected) == 0:
+	case len(failed) == 0 && len(rejected) == 0 && len(holes) == 0:
 		return nil
 	case len(failed) == 1 && len(s.req.Entities) == 1, len(failed) == len(s.req.Entities) && len(classes) == 1:
 		return first
@@ -79,10 +86,14 @@ func (s *run) outcome(runErr error) error {
 		parts = append(parts, "values that do not fit their columns in: "+strings.Join(rejected, ", ")+"; atsync rejects lists them")
 	}
 	remedy := "the others are up to date"
+	if len(holes) > 0 {
+		parts = append(parts, "rows missing here or gone at the source: "+strings.Join(holes, ", "))
+		remedy = "run: atsync verify --repair"
+	}
 	if first != nil {
 		remedy = "first cause: " + first.Error()
 	}
-	return &Error{Class: ClassPartial, Tenant: s.Tenant, Op: "sync", Err: errors.New(strings.Join(parts, "; ")), Remedy: remedy}
+	return &Error{Class: ClassPartial, Tenant: s.Tenant, Op: s.rec.Command, Err: errors.New(strings.Join(parts, "; ")), Remedy: remedy}
 }
 
 func (s *run) anyStatus(want Status) bool {

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"hash/fnv"
 	"time"
 
 	"github.com/atsync/atsync/schemas"
@@ -32,6 +33,9 @@ const (
 	ModeIncremental Mode = "incremental" // rows changed since the checkpoint
 	ModeParent      Mode = "parent"      // children of parents that changed
 	ModeFull        Mode = "full"        // every row, compared by hash; absent ones become tombstones
+	ModeBackfill    Mode = "backfill"    // a span of history
+	ModeLog         Mode = "log"         // rows that a log of deletions names, or whose parents it names
+	ModeVerify      Mode = "verify"      // rows that counts and listings have shown to be missing or gone
 )
 
 // Plan says what one stream's read will do and where the checkpoint goes when it is complete.
@@ -43,6 +47,9 @@ type Plan struct {
 	Key     string     // parent: field that holds the parent's id
 	Refill  bool       // full: to fill columns that stored rows lack values of, not for the sake of deletions
 	Next    Checkpoint // after the last commit
+
+	Due         bool      // full, because the last one is long ago
+	MissedSince time.Time // full: what incremental reads had brought up to now has stamps from before this
 }
 
 // planInput is what planStream decides from.
@@ -51,7 +58,9 @@ type planInput struct {
 	state      StreamState
 	serverTime time.Time
 	overlap    time.Duration
-	full       bool // asked for by a person
+	full       bool          // asked for by a person
+	fullEvery  time.Duration // how long stamps are trusted until everything is read again; 0: for ever
+	catchUp    bool          // only what is new, whatever else may be due
 	// parent class only:
 	parents    []int64 // changed since state.Checkpoint.ParentLoad
 	parentLoad int64   // newest load of the parent's table; 0: the parent is not in the warehouse
@@ -70,11 +79,17 @@ func planStream(in planInput) Plan {
 
 	whole := func(mode Mode) Plan {
 		next.FullAt, next.RereadAt = in.serverTime, in.serverTime
-		return Plan{Mode: mode, Class: reads.Class, Next: next}
+		plan := Plan{Mode: mode, Class: reads.Class, Next: next}
+		if mode == ModeFull && (reads.Class == schemas.ClassModified || reads.Class == schemas.ClassActivity) {
+			plan.MissedSince = cp.CompleteThrough.Add(-in.overlap)
+		}
+		return plan
 	}
 	switch {
-	case cp.CompleteThrough.IsZero():
+	case cp.CompleteThrough.IsZero() && in.state.MaxID == nil:
 		return whole(ModeFirst)
+	case cp.CompleteThrough.IsZero():
+		return whole(ModeFull) // a person has reset it: what is stored is compared
 	case in.full:
 		return whole(ModeFull)
 	case cp.CompleteThrough.After(in.serverTime.Add(in.overlap)):
@@ -84,12 +99,17 @@ func planStream(in planInput) Plan {
 	case refills(in) && in.state.LiveRows <= refillRows:
 		p := whole(ModeFull)
 		p.Refill = reads.Class != schemas.ClassFull
+		p.MissedSince = time.Time{} // rows differ by the new values
 		return p
+	case reads.Class != schemas.ClassFull && in.rereadDue():
+		plan := whole(ModeFull)
+		plan.Due = true
+		return plan
 	}
 	switch reads.Class {
 	case schemas.ClassModified, schemas.ClassActivity, schemas.ClassAppend:
 		since := cp.CompleteThrough.Add(-in.overlap)
-		if reads.Class == schemas.ClassAppend && in.serverTime.Sub(cp.RereadAt) >= rereadEvery {
+		if reads.Class == schemas.ClassAppend && !in.catchUp && in.serverTime.Sub(cp.RereadAt) >= rereadEvery {
 			since = minTime(since, in.serverTime.Add(-rereadWindow))
 			next.RereadAt = in.serverTime
 		}
@@ -106,6 +126,18 @@ func planStream(in planInput) Plan {
 	default:
 		return whole(ModeFull)
 	}
+}
+
+// rereadDue reports whether the last whole read is so long ago that another is due. Each entity is due up to a
+// quarter of the time earlier, by its name, so that not all are in the same run.
+func (in planInput) rereadDue() bool {
+	if in.fullEvery <= 0 || in.catchUp {
+		return false
+	}
+	name := fnv.New32a()
+	_, _ = name.Write([]byte(in.table.Entity.Name)) // never fails
+	early := in.fullEvery / 4 / 1000 * time.Duration(name.Sum32()%1000)
+	return in.serverTime.Sub(in.state.Checkpoint.FullAt) >= in.fullEvery-early
 }
 
 func pages(rows int64) int64 { return (rows + pageSize - 1) / pageSize }

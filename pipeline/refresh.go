@@ -12,7 +12,8 @@ const ModeMetadata Mode = "metadata"
 // Refresh reads the live metadata of entities now, whatever the age of what is stored, and keeps it, picklists
 // included: two requests an entity. Tables change with the next sync. The Run and the error are as Sync's.
 func (r *Runner) Refresh(ctx context.Context, entities []*schemas.Entity) (Run, error) {
-	return r.run(ctx, "schema refresh", SyncRequest{Entities: entities}, func(ctx context.Context, s *run, e *schemas.Entity, report *StreamReport) error {
+	s := r.newRun("schema refresh", SyncRequest{Entities: entities})
+	s.work = func(ctx context.Context, e *schemas.Entity, report *StreamReport) error {
 		report.Mode = string(ModeMetadata)
 		meta, err := s.Source.Describe(ctx, e)
 		if err != nil {
@@ -20,7 +21,8 @@ func (r *Runner) Refresh(ctx context.Context, entities []*schemas.Entity) (Run, 
 		}
 		report.Updated, err = s.Sink.SaveMetadata(ctx, e.Name, meta, s.now())
 		return err
-	})
+	}
+	return s.perform(ctx)
 }
 
 // SchemaDrift is how one entity's live metadata differs from what the warehouse holds.

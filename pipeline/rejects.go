@@ -27,9 +27,27 @@ type RejectSelection struct {
 // mostReread is how many rows with open rejects a run reads again: one request (api.md §3).
 const mostReread = pageSize
 
-// reread reads again rows of which a value was rejected before this run: what was at fault may be mended without
-// the row having changed. It is a load of its own, after the stream's, and moves no checkpoint.
-func (s *run) reread(ctx context.Context, o *outline, after StreamState, report *StreamReport) error {
+// settle looks after rows with open rejects, and completes the report.
+func (s *run) settle(ctx context.Context, o *outline, report *StreamReport) error {
+	after, err := s.Sink.Stream(ctx, report.Entity)
+	if err != nil {
+		return err
+	}
+	if mode := Mode(report.Mode); (mode == ModeIncremental || mode == ModeParent) && !o.table.Entity.PerParent() {
+		if err := s.readRejected(ctx, o, after, report); err != nil {
+			return err
+		}
+		if after, err = s.Sink.Stream(ctx, report.Entity); err != nil {
+			return err
+		}
+	}
+	s.takeStock(o, after, report)
+	return nil
+}
+
+// readRejected reads again rows of which a value was rejected before this run: what was at fault may be mended
+// without the row having changed. It is a load of its own, after the stream's, and moves no checkpoint.
+func (s *run) readRejected(ctx context.Context, o *outline, after StreamState, report *StreamReport) error {
 	var ids []int64
 	for _, id := range o.state.OpenRejects.IDs {
 		if slices.Contains(after.OpenRejects.IDs, id) {
@@ -40,7 +58,7 @@ func (s *run) reread(ctx context.Context, o *outline, after StreamState, report 
 		return nil
 	}
 	w := Window{InField: "id", In: ids[:min(len(ids), mostReread)]}
-	l, err := s.begin(ctx, LoadSpec{Table: o.table, Class: schemas.Class(report.Class), Window: w})
+	l, err := s.begin(ctx, LoadSpec{Table: o.table, Class: schemas.Class(report.Class), Window: w, Mode: Mode(report.Mode)})
 	if err != nil {
 		return err
 	}

@@ -13,20 +13,21 @@ const (
 	StatusFailed      Status = "failed"      // not complete: its checkpoint stays
 	StatusAbsent      Status = "absent"      // the tenant's zone does not have this entity
 	StatusInterrupted Status = "interrupted" // stopped by a person or a shutdown; the next run goes on
-	StatusSkipped     Status = "skipped"     // never started, because the run ended first
+	StatusSkipped     Status = "skipped"     // never started, because the run ended first; or nothing to verify, and Verify says why
 )
 
 // Run is the record of one command's work on one tenant.
 type Run struct {
 	ID         int64          `json:"run_id"`
 	Tenant     string         `json:"tenant"`
-	Command    string         `json:"command"` // sync, backfill, verify …
+	Command    string         `json:"command"` // sync, fetch, backfill, verify …
 	StartedAt  time.Time      `json:"started_at"`
 	EndedAt    time.Time      `json:"ended_at,omitzero"`
 	Status     Status         `json:"status"`
 	Requests   int64          `json:"requests"`
 	Error      string         `json:"error,omitempty"` // for people, without secrets
 	ErrorClass Class          `json:"error_class,omitempty"`
+	Quota      *QuotaUse      `json:"quota,omitempty"` // nil: nothing is known
 	Streams    []StreamReport `json:"streams"`
 }
 
@@ -34,7 +35,7 @@ type Run struct {
 type StreamReport struct {
 	Entity          string    `json:"entity"`
 	Table           string    `json:"table"`
-	Mode            string    `json:"mode"` // first, incremental, full, parent
+	Mode            string    `json:"mode"` // first, incremental, full, parent, fetch, verify
 	Class           string    `json:"class"`
 	Status          Status    `json:"status"`
 	LoadID          int64     `json:"load_id,omitempty"`
@@ -51,4 +52,6 @@ type StreamReport struct {
 	Error           string    `json:"error,omitempty"`
 	ErrorClass      Class     `json:"error_class,omitempty"`
 	Warnings        []string  `json:"warnings,omitempty"` // that don't make it partial
+
+	Verify *Verification `json:"verify,omitempty"` // of the command verify
 }

@@ -31,6 +31,7 @@ type Runner struct {
 	Overlap     time.Duration // how far an incremental read reaches behind its checkpoint
 	MetadataAge time.Duration // how long an entity's metadata is trusted; 0: 24 h
 	Schema      SchemaMode    // what is done when a tenant's fields have changed
+	FullEvery   time.Duration // how long change stamps are trusted until everything is read again; 0: for ever
 }
 
 // republishAfter bounds how far the freshness shown in a publication lags behind runs that changed nothing.
@@ -47,37 +48,41 @@ type SyncRequest struct {
 	AllowDeletes bool // let a whole read tombstone more rows than the guard allows
 }
 
-// run is the state of one Sync call.
+// run is the state of one command's work.
 type run struct {
 	*Runner
 	req    SyncRequest
 	rec    Run
 	login  Login
 	cancel context.CancelCauseFunc
-	work   streamWork
+	work   func(ctx context.Context, e *schemas.Entity, report *StreamReport) error // on one entity
 
 	mu       sync.Mutex
 	reports  map[string]StreamReport
 	errs     map[string]error
-	outlines map[string]*outline
+	access   map[string]Access   // as asked before rows were tombstoned
+	reread   map[string][]int64  // ids that a read through parents has looked at, changed or not
+	outlines map[string]*outline // what each stream goes by
 }
-
-// streamWork is what a run does for one entity. It fills in the report.
-type streamWork func(ctx context.Context, s *run, e *schemas.Entity, report *StreamReport) error
 
 // Sync brings the warehouse up to date with the source for the entities of the request, then publishes it
 // if anything changed. The returned Run is complete even when the error is not nil; the error's class
 // tells the outcome (nil: ok).
 func (r *Runner) Sync(ctx context.Context, req SyncRequest) (Run, error) {
-	return r.run(ctx, "sync", req, func(ctx context.Context, s *run, e *schemas.Entity, report *StreamReport) error {
-		return s.sync(ctx, e, report)
-	})
+	s := r.newRun("sync", req)
+	s.work = s.sync
+	return s.perform(ctx)
 }
 
-// run does the work of a command for each entity of the request, records the outcome and publishes it.
-func (r *Runner) run(ctx context.Context, command string, req SyncRequest, work streamWork) (Run, error) {
-	s := &run{Runner: r, req: req, work: work, reports: map[string]StreamReport{}, errs: map[string]error{}, outlines: map[string]*outline{}}
+func (r *Runner) newRun(command string, req SyncRequest) *run {
+	s := &run{Runner: r, req: req, reports: map[string]StreamReport{}, errs: map[string]error{}, access: map[string]Access{}, reread: map[string][]int64{}, outlines: map[string]*outline{}}
 	s.rec = Run{Tenant: r.Tenant, Command: command, StartedAt: r.now(), Status: StatusRunning}
+	return s
+}
+
+// perform does the run's work on every stream, records it and publishes the result.
+func (s *run) perform(ctx context.Context) (Run, error) {
+	r := s.Runner
 	id, err := r.Sink.BeginRun(ctx, s.rec)
 	if err != nil {
 		err = r.locate(err, "", "begin run")
@@ -152,15 +157,19 @@ func (s *run) stream(ctx context.Context, e *schemas.Entity) {
 	started, before := s.now(), s.Source.Requests()[e.Name]
 	report := StreamReport{Entity: e.Name, Table: schemas.TableName(e.Name), Class: string(e.Class)}
 	var err error
-	if crash := panics.Try(func() { err = s.work(ctx, s, e, &report) }); crash != nil {
-		err = &Error{Class: ClassInternal, Op: "sync", Err: crash.AsError(), Remedy: "please report this with the log"}
+	if crash := panics.Try(func() { err = s.work(ctx, e, &report) }); crash != nil {
+		err = &Error{Class: ClassInternal, Op: s.rec.Command, Err: crash.AsError(), Remedy: "please report this with the log"}
 	}
-	err = s.locate(err, e.Name, "sync")
+	err = s.locate(err, e.Name, s.rec.Command)
 	report.Requests = s.Source.Requests()[e.Name] - before
 	report.Seconds = s.now().Sub(started).Seconds()
 	switch class := ClassOf(err); {
-	case err == nil && report.OpenRejects > 0: // takeStock has said which
+	case err == nil && max(report.OpenRejects, report.Rejected) > 0: // takeStock has said which
 		report.Status, report.ErrorClass = StatusPartial, ClassPartial
+		if report.Error == "" {
+			report.Error = fmt.Sprintf("%d values do not fit their columns and are NULL there (atsync rejects lists them)", report.Rejected)
+		}
+	case err == nil && report.Status != "": // the work has judged itself
 	case err == nil:
 		report.Status = StatusOK
 	case ctx.Err() != nil || class == ClassCanceled:
@@ -221,8 +230,8 @@ func (s *run) committed() bool {
 	return false
 }
 
-// levels groups entities so that each comes after the one whose changes it follows, big ones first
-// within a level.
+// levels groups entities so that each comes after the ones that it follows, its parent and the logs of deletions,
+// big ones first within a level.
 func levels(entities []*schemas.Entity) [][]*schemas.Entity {
 	selected := map[string]*schemas.Entity{}
 	for _, e := range entities {
@@ -230,8 +239,11 @@ func levels(entities []*schemas.Entity) [][]*schemas.Entity {
 	}
 	depth := func(e *schemas.Entity) int {
 		d := 0
-		for e.Class == schemas.ClassParent && selected[e.Parent] != nil && d < len(entities) {
-			e, d = selected[e.Parent], d+1
+		for selected[e.Follows()] != nil && d < len(entities) {
+			e, d = selected[e.Follows()], d+1
+		}
+		if slices.ContainsFunc(lanes(e), func(l lane) bool { return selected[l.log] != nil }) {
+			d++
 		}
 		return d
 	}

@@ -20,18 +20,27 @@ type Source interface {
 	// An entity that the tenant's zone does not have yields an error of class ClassAbsent.
 	Describe(ctx context.Context, entity *schemas.Entity) (*schemas.Metadata, error)
 
+	// Access asks what the API user may read of an entity: one request, none for an entity without metadata of its own.
+	Access(ctx context.Context, entity *schemas.Entity) (Access, error)
+
 	// Read fetches a slice page by page in ascending id order and hands batches to emit, on one goroutine.
+	// An entity that is read parent by parent (schemas.Entity.PerParent) takes only a Window that names parents by In;
+	// its ids ascend within each parent.
 	// A batch is only valid during the call: emit must Retain the record to keep it.
 	// It returns after the slice's last page, or with the first error (emit's included): a slice is
 	// either complete or failed.
 	Read(ctx context.Context, slice Slice, emit func(Batch) error) error
 
-	// Count asks the server how many rows a slice holds: one request.
+	// Count asks the server how many rows a slice holds: one request. Entities read parent by parent have no counts.
 	Count(ctx context.Context, slice Slice) (int64, error)
 
 	// Requests returns how many requests each entity has cost this Source so far, retries included.
 	// The key "" holds what belongs to no entity (zone, login, thresholds).
 	Requests() map[string]int64
+
+	// Quota returns what this Source has taken of the database's hourly requests since its last Login began. It
+	// sends nothing; the zero QuotaUse says that nothing is known.
+	Quota() QuotaUse
 
 	// Close releases idle connections.
 	Close() error
@@ -41,12 +50,24 @@ type Source interface {
 type Login struct {
 	ServerTime time.Time // Autotask's clock, UTC, whole seconds
 	BaseURL    string    // the REST root in use, ending in /V1.0
+	WebURL     string    // where people open the same database, ending in a slash; empty: unknown
 	ZoneName   string    // "America East 2"; empty if the zone was configured
 	Database   string    // identity of the Autotask database whose quota is shared
 	Threshold  int64     // requests allowed per window, all integrations together
 	Used       int64     // requests counted in the current window
 	WindowMins int64     // length of that window
 }
+
+// Access is what the API user may read of an entity (api.md §6).
+type Access string
+
+// The kinds of access. Restricted rows are absent from answers, without an error (api.md §9).
+const (
+	AccessUnknown    Access = ""
+	AccessNone       Access = "none"
+	AccessRestricted Access = "restricted"
+	AccessAll        Access = "all"
+)
 
 // Slice is a part of a read that one worker pages through: the rows of Window with After < id <= Until.
 type Slice struct {
@@ -55,24 +76,17 @@ type Slice struct {
 	After  *int64 // nil: from the first id (ids can be 0 or negative)
 	Until  *int64 // nil: to the end
 
+	Fields   []string // Autotask names of the fields wanted, the id among them; nil: all. Table has no other columns then
 	Priority Priority // whose share of the quota its requests take
+	Paged    bool     // every page is a batch of its own, instead of some together
 }
-
-// Priority says how much of a database's hourly requests some work may take before it waits (api.md §7).
-type Priority int
-
-// The priorities, the most urgent first.
-const (
-	Live     Priority = iota // what keeps the warehouse current
-	Verify                   // counts and listings that prove it
-	Backfill                 // history, when nobody else needs the requests
-)
 
 // Window says which rows are wanted. Its conditions are alternatives: a row that meets any of them is in.
 // The zero Window holds every row.
 type Window struct {
 	Stamps  []string  // Autotask names of datetime fields …
 	Since   time.Time // … any of which is at or after this instant (server's clock, UTC)
+	Before  time.Time // and before this one; zero: no bound; only with a single stamp
 	NewerID *int64    // or whose id is greater than this
 	In      []int64   // or whose InField is one of these (at most 500)
 	InField string

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,23 +15,30 @@ import (
 // sync brings one entity up to date. It fills in the report; rows are stored only by commits that leave
 // the warehouse right for the checkpoint that they write.
 func (s *run) sync(ctx context.Context, e *schemas.Entity, report *StreamReport) error {
-	o, err := s.outline(ctx, e)
+	o, err := s.outline(ctx, e, false)
 	if err != nil {
 		return err
 	}
-	err = s.read(ctx, e, o, report)
+	err = s.update(ctx, e, o, report)
 	if !errors.Is(err, errOutdated) {
 		return err
 	}
-	if o, err = s.outline(ctx, e); err != nil {
+	if o, err = s.outline(ctx, e, true); err != nil {
 		return err
 	}
-	o.fresh = true // not a third time
-	return s.read(ctx, e, o, report)
+	return s.update(ctx, e, o, report)
 }
 
-// read reads what is new of an entity and commits it.
-func (s *run) read(ctx context.Context, e *schemas.Entity, o *outline, report *StreamReport) error {
+// update reads what is new of an entity and commits it, then looks after rows with open rejects.
+func (s *run) update(ctx context.Context, e *schemas.Entity, o *outline, report *StreamReport) error {
+	if err := s.readNew(ctx, e, o, report); err != nil {
+		return err
+	}
+	return s.settle(ctx, o, report)
+}
+
+// readNew plans and carries out the read of what is new.
+func (s *run) readNew(ctx context.Context, e *schemas.Entity, o *outline, report *StreamReport) error {
 	state := o.state
 	in := planInput{
 		table:      o.table,
@@ -38,59 +46,66 @@ func (s *run) read(ctx context.Context, e *schemas.Entity, o *outline, report *S
 		serverTime: s.login.ServerTime,
 		overlap:    s.Overlap,
 		full:       s.req.Full,
+		fullEvery:  s.FullEvery,
+	}
+	if e.PerParent() {
+		return s.syncPerParent(ctx, in, report)
 	}
 	if e.Class == schemas.ClassParent {
-		parent, err := s.Sink.Stream(ctx, e.Parent)
+		parent, err := readParent(ctx, s.Sink, e, state.Checkpoint)
 		if err != nil {
 			return err
 		}
-		in.parentThrough = parent.Checkpoint.CompleteThrough
+		in.parents, in.parentLoad, in.parentThrough = parent.changed, parent.load, parent.through
 		in.parentRead = slices.ContainsFunc(s.req.Entities, func(p *schemas.Entity) bool { return p.Name == e.Parent })
-		in.parents, in.parentLoad, err = s.Sink.Changed(ctx, schemas.TableName(e.Parent), state.Checkpoint.ParentLoad)
-		if err != nil {
-			return err
-		}
+		// A parent that is a link itself has nothing of its own to change: what was looked at counts, too.
+		s.mu.Lock()
+		in.parents = append(in.parents, s.reread[e.Parent]...)
+		s.mu.Unlock()
+		slices.Sort(in.parents)
+		in.parents = slices.Compact(in.parents)
 	}
 	plan := planStream(in)
-	var err error
-	report.Mode, report.Class = string(plan.Mode), string(plan.Class)
-	if s.Trace != nil && s.Trace.StreamStarted != nil {
-		s.Trace.StreamStarted(e.Name, report.Mode)
-	}
-	if plan.Mode == ModeParent {
-		err = s.readParents(ctx, in.table, state, plan, report)
-	} else {
-		err = s.readWindow(ctx, in.table, state, plan, report)
-	}
-	if err != nil {
-		return err
+	guarded := s.read(ctx, in.table, state, plan, report)
+	if plan.Due && ClassOf(guarded) == ClassGuard {
+		// What is new must not wait until a person has looked into what is gone.
+		in.fullEvery = 0
+		plan = planStream(in)
+		if err := s.read(ctx, in.table, state, plan, report); err != nil {
+			return err
+		}
+	} else if guarded != nil {
+		return guarded
 	}
 	report.CompleteThrough = plan.Next.CompleteThrough
-	return s.close(ctx, o, plan, report)
-}
-
-// close looks after rows with open rejects, and completes the report.
-func (s *run) close(ctx context.Context, o *outline, plan Plan, report *StreamReport) error {
-	after, err := s.Sink.Stream(ctx, report.Entity)
-	if err != nil {
+	if err := s.followLogs(ctx, in.table, plan.Next, state.LiveRows, report); err != nil {
 		return err
 	}
-	if !plan.Window.All() || plan.Mode == ModeParent {
-		if err := s.reread(ctx, o, after, report); err != nil {
-			return err
-		}
-		if after, err = s.Sink.Stream(ctx, report.Entity); err != nil {
-			return err
-		}
+	return guarded
+}
+
+// read does what a plan says.
+func (s *run) read(ctx context.Context, t *schemas.Table, state StreamState, plan Plan, report *StreamReport) error {
+	report.Mode, report.Class = string(plan.Mode), string(plan.Class)
+	if s.Trace != nil && s.Trace.StreamStarted != nil {
+		s.Trace.StreamStarted(t.Entity.Name, report.Mode)
 	}
-	s.takeStock(o, after, report)
-	return nil
+	if plan.Mode == ModeParent {
+		return s.readParents(ctx, t, state, plan, report)
+	}
+	return s.readWindow(ctx, t, state, plan, report)
+}
+
+// stale reports whether a run asks for an entity's metadata again.
+func (r *Runner) stale(state StreamState, req SyncRequest) bool {
+	age := cmp.Or(r.MetadataAge, metadataAge)
+	return req.Full || state.Metadata == nil || r.now().Sub(state.MetadataAt) >= age
 }
 
 // readWindow reads one window whole and commits it.
 func (s *run) readWindow(ctx context.Context, t *schemas.Table, state StreamState, plan Plan, report *StreamReport) error {
 	complete := plan.Window.All()
-	l, err := s.begin(ctx, LoadSpec{Table: t, Class: plan.Class, Window: plan.Window, Complete: complete})
+	l, err := s.begin(ctx, LoadSpec{Table: t, Class: plan.Class, Window: plan.Window, Mode: plan.Mode, Complete: complete, MissedSince: plan.MissedSince})
 	if err != nil {
 		return err
 	}
@@ -99,6 +114,11 @@ func (s *run) readWindow(ctx context.Context, t *schemas.Table, state StreamStat
 	if complete && (plan.Mode == ModeFirst || state.LiveRows > pageSize) {
 		if announced, err = s.announce(ctx, t, plan, state); err != nil {
 			return err
+		}
+		if plan.Mode != ModeFirst && !plan.Refill {
+			if err := s.guard(ctx, t.Entity, state.LiveRows-announced, state.LiveRows); err != nil {
+				return err
+			}
 		}
 	}
 	if err := s.Source.Read(ctx, Slice{Table: t, Window: plan.Window}, l.stage(ctx)); err != nil {
@@ -187,7 +207,7 @@ func (s *run) absent(ctx context.Context, l *streamLoad, state StreamState, t *s
 	if err != nil || len(missing) == 0 {
 		return nil, err
 	}
-	if err := s.guard(int64(len(missing)), state.LiveRows); err != nil {
+	if err := s.guard(ctx, t.Entity, int64(len(missing)), state.LiveRows); err != nil {
 		return nil, err
 	}
 	return s.secondLook(ctx, l, t, missing)
@@ -212,17 +232,59 @@ func (s *run) secondLook(ctx context.Context, l *streamLoad, t *schemas.Table, i
 	return slices.DeleteFunc(ids, func(id int64) bool { return found[id] }), nil
 }
 
+// fewDeletes is how many rows a read may tombstone without a look at the API user's rights.
+const fewDeletes = 5
+
 // guard refuses a read that would tombstone more than max(50, 2 %) of a table or empty it: more
-// often a lost right than real deletions (api.md §9).
-func (s *run) guard(missing, live int64) error {
-	if s.req.AllowDeletes || (missing <= max(50, live/50) && (missing < live || live <= 5)) {
+// often a lost right than real deletions (api.md §9). Beyond a few rows it asks whether the user may still read the entity.
+func (s *run) guard(ctx context.Context, e *schemas.Entity, missing, live int64) error {
+	if missing <= 0 {
 		return nil
+	}
+	access, emptied := AccessUnknown, missing >= live
+	if emptied || missing > fewDeletes {
+		var err error
+		if access, err = s.accessTo(ctx, e); err != nil {
+			return err
+		}
+	}
+	if access == AccessNone {
+		return &Error{
+			Class: ClassRights, Op: "guard",
+			Err:    fmt.Errorf("%d of %d rows are no longer listed, since the API user may not read this entity any more; nothing was changed", missing, live),
+			Remedy: "give the API user's security level back the right to view " + e.Name + ", or leave it out of sync.entities",
+		}
+	}
+	if s.req.AllowDeletes || missing <= max(50, live/50) && (!emptied || live <= 5 && access != AccessRestricted) {
+		return nil
+	}
+	allowed := "atsync sync --full --allow-deletes"
+	if s.rec.Command == "verify" {
+		allowed = "atsync verify --repair --allow-deletes"
 	}
 	return &Error{
 		Class: ClassGuard, Op: "guard",
 		Err:    fmt.Errorf("%d of %d rows are no longer listed; nothing was changed", missing, live),
-		Remedy: "check the API user's rights and lines of business; if the rows are really gone, run: atsync sync --full --allow-deletes",
+		Remedy: "check the API user's rights and lines of business; if the rows are really gone, run: " + allowed,
 	}
+}
+
+// accessTo asks for the user's access to an entity, once a run.
+func (s *run) accessTo(ctx context.Context, e *schemas.Entity) (Access, error) {
+	s.mu.Lock()
+	access, known := s.access[e.Name]
+	s.mu.Unlock()
+	if known {
+		return access, nil
+	}
+	access, err := s.Source.Access(ctx, e)
+	if err != nil {
+		return AccessUnknown, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.access[e.Name] = access
+	return access, nil
 }
 
 // readParents re-reads the children of changed parents, a group of parents a load. The checkpoint moves
@@ -247,14 +309,21 @@ func (s *run) readParents(ctx context.Context, t *schemas.Table, state StreamSta
 // readParentGroup re-reads the children of some parents; live is how many children there were before the run.
 func (s *run) readParentGroup(ctx context.Context, t *schemas.Table, parents []int64, plan Plan, next Checkpoint, live int64, report *StreamReport) error {
 	w := Window{InField: plan.Key, In: parents}
-	l, err := s.begin(ctx, LoadSpec{Table: t, Class: plan.Class, Window: w})
+	l, err := s.begin(ctx, LoadSpec{Table: t, Class: plan.Class, Window: w, Mode: ModeParent})
 	if err != nil {
 		return err
 	}
 	defer l.load.Abort() //nolint:errcheck // after a commit it does nothing, before one the first error counts
 	c := Commit{Checkpoint: next, Reason: "parent"}
 	if len(parents) > 0 {
-		if err := s.Source.Read(ctx, Slice{Table: t, Window: w}, l.stage(ctx)); err != nil {
+		stage := l.stage(ctx)
+		err := s.Source.Read(ctx, Slice{Table: t, Window: w}, func(b Batch) error {
+			s.mu.Lock()
+			s.reread[t.Entity.Name] = append(s.reread[t.Entity.Name], batchIDs(b)...)
+			s.mu.Unlock()
+			return stage(b)
+		})
+		if err != nil {
 			return err
 		}
 		missing, err := l.load.Absent(ctx)
@@ -264,7 +333,7 @@ func (s *run) readParentGroup(ctx context.Context, t *schemas.Table, parents []i
 		if c.Tombstones, err = s.secondLook(ctx, l, t, missing); err != nil {
 			return err
 		}
-		if err := s.guard(report.Deleted+int64(len(c.Tombstones)), live); err != nil {
+		if err := s.guard(ctx, t.Entity, report.Deleted+int64(len(c.Tombstones)), live); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ type Trace struct {
 	Page           func(entity string, rows int)   // one page read and checked
 	Request        func(RequestInfo)               // one HTTP exchange ended
 	Retry          func(entity, op string, attempt int, wait time.Duration, cause error)
+	Waiting        func(QuotaWait) // requests of the source begin to wait for quota, or none does any more
 	StreamFinished func(StreamReport)
 	Published      func(Publication)
 }
@@ -19,7 +20,7 @@ type Trace struct {
 // RequestInfo describes one HTTP exchange. It carries no header and no body.
 type RequestInfo struct {
 	Entity   string
-	Op       string // query, count, fields, udfs, threshold, zone, version
+	Op       string // query, count, children, access, fields, udfs, threshold, zone, version
 	Status   int    // 0: no answer
 	Duration time.Duration
 	Bytes    int64

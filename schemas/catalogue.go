@@ -69,12 +69,27 @@ func (e *Entity) Unreadable() string {
 	switch {
 	case e.Class == ClassNone:
 		return "it is a write-only action: the API has no rows of it to read"
-	case e.Class == ClassChild:
-		return "it has no query of its own, only " + e.ChildPath + ", which atsync does not read yet"
-	case !e.Queryable:
+	case !e.Queryable && e.Class != ClassChild:
 		return "the API has no query for it"
-	case e.Name == oneTicketAtATime:
-		return "its query takes one ticket at a time, which atsync does not do yet"
+	}
+	return ""
+}
+
+// oneTicketAtATime is the entity whose query takes exactly one filter, ticketID eq n (api.md §3).
+const oneTicketAtATime = "TicketHistory"
+
+// PerParent reports whether each parent's rows take a request of their own: entities without a root query
+// (ClassChild), and the one whose query takes a single parent (api.md §3).
+func (e *Entity) PerParent() bool { return e.Class == ClassChild || e.ByNameOnly() }
+
+// ByNameOnly reports whether Select takes the entity only by its own name, never by a preset or a pattern, since
+// reading all of it costs a request for every row of a large parent.
+func (e *Entity) ByNameOnly() bool { return e.Name == oneTicketAtATime }
+
+// Follows returns the entity that is read before this one, since its changes say which rows to read again, or "".
+func (e *Entity) Follows() string {
+	if e.Class == ClassParent || e.Class == ClassChild {
+		return e.Parent
 	}
 	return ""
 }

@@ -167,7 +167,7 @@ type Reads struct {
 	Class     Class
 	Stamps    []string // datetime fields to OR: change stamps, then the create stamp; queryable ones only
 	Create    string   // create stamp, if it is queryable
-	ParentKey string   // ClassParent: the field to filter by lists of parent ids
+	ParentKey string   // ClassParent, ClassChild: the field that holds the parent's id
 }
 
 // Reads chooses the cheapest class that the table's queryable fields allow: an entity with no queryable change
@@ -175,6 +175,10 @@ type Reads struct {
 func (t *Table) Reads() Reads {
 	e := t.Entity
 	r := Reads{Class: e.Class}
+	if e.PerParent() { // nothing is filtered by it but as the API itself does
+		r.ParentKey = e.ParentKey
+		return r
+	}
 	switch e.Class {
 	case ClassParent:
 		if !t.queryable(e.ParentKey) {

@@ -11,17 +11,14 @@ import (
 // The names of the presets that Select knows.
 const (
 	PresetCore = "core" // the entities that service and billing reports need
-	PresetAll  = "all"  // everything that can be read in bulk
+	PresetAll  = "all"  // everything that can be read but what costs a request for every ticket
 )
-
-// oneTicketAtATime is the entity whose query takes exactly one filter, ticketID eq n, so that reading it costs
-// a request for every ticket (api.md §3).
-const oneTicketAtATime = "TicketHistory"
 
 // Select resolves the words of a configuration to entities: the presets "core" and "all", entity names as
 // Lookup takes them, globs over entity and table names ("Ticket*", "contract_*"), and any of these after a "-",
 // which leaves them out wherever it stands in the list. The result holds no entity twice; it is sorted by name,
-// save that an entity read through its parent (ClassParent) comes after that parent.
+// save that an entity read through its parent (ClassParent, ClassChild) comes after that parent. Entities that are
+// ByNameOnly are taken by their name alone.
 // All words that can't be resolved are reported in one error, each with a suggestion.
 func Select(patterns []string) ([]*Entity, error) {
 	chosen := make(map[*Entity]bool)
@@ -93,7 +90,11 @@ func matchGlob(glob string, drop bool) ([]*Entity, error) {
 	if len(found) > 0 {
 		return found, nil
 	}
-	if unread := filter(fits); len(unread) > 0 {
+	unread := filter(fits)
+	if len(unread) > 0 && unread[0].ByNameOnly() {
+		return nil, fmt.Errorf("entity pattern %q matches only %s, which costs a request for every ticket and is taken by its exact name only", glob, unread[0].Name)
+	}
+	if len(unread) > 0 {
 		return nil, fmt.Errorf("entity pattern %q matches nothing that can be synced: %s: %s", glob, unread[0].Name, unread[0].Unreadable())
 	}
 	return nil, fmt.Errorf("entity pattern %q matches nothing (see \"atsync entities\" for the names)", glob)
@@ -103,12 +104,12 @@ func filter(keep func(*Entity) bool) []*Entity {
 	return slices.DeleteFunc(Catalogue(), func(e *Entity) bool { return !keep(e) })
 }
 
-// bulk returns the entities that keep accepts among those that can be read.
+// bulk returns the entities that keep accepts among those that presets and patterns may name.
 func bulk(keep func(*Entity) bool) []*Entity {
-	return filter(func(e *Entity) bool { return e.Unreadable() == "" && keep(e) })
+	return filter(func(e *Entity) bool { return e.Unreadable() == "" && !e.ByNameOnly() && keep(e) })
 }
 
-// parentsFirst sorts a set by name and moves each ClassParent entity behind its parent.
+// parentsFirst sorts a set by name and moves each entity that follows a parent behind it.
 func parentsFirst(set map[*Entity]bool) []*Entity {
 	var out []*Entity
 	done := make(map[*Entity]bool, len(set))
@@ -118,10 +119,8 @@ func parentsFirst(set map[*Entity]bool) []*Entity {
 			return
 		}
 		done[e] = true
-		if e.Class == ClassParent {
-			if p, ok := Lookup(e.Parent); ok {
-				visit(p)
-			}
+		if p, ok := Lookup(e.Follows()); ok {
+			visit(p)
 		}
 		out = append(out, e)
 	}

@@ -51,7 +51,7 @@ const (
 	ColSyncedAt     = "_synced_at"     // TIMESTAMPTZ: when the version was read from Autotask
 	ColLoadID       = "_load_id"       // BIGINT: load that wrote the row, rising per warehouse
 	ColDeletedAt    = "_deleted_at"    // TIMESTAMPTZ: when the row was found deleted, or NULL
-	ColDeleteReason = "_delete_reason" // VARCHAR: full, parent, log, verify
+	ColDeleteReason = "_delete_reason" // VARCHAR: full, parent, log, verify, fetch
 )
 
 // Table is the shape of one entity's table for one tenant. It is immutable once made.

@@ -213,7 +213,7 @@ func (c *checker) rights(ctx context.Context, s *site, entities []*schemas.Entit
 			if errs[i] = ctx.Err(); errs[i] != nil {
 				return
 			}
-			n, err := s.source.Count(ctx, pipeline.Slice{Table: schemas.NewTable(entity, nil, nil)})
+			n, err := visible(ctx, s, entity)
 			c.Rights[i].Rows, c.Rights[i].OK = n, err == nil
 			if err == nil {
 				return
@@ -232,6 +232,21 @@ func (c *checker) rights(ctx context.Context, s *site, entities []*schemas.Entit
 	return c.summarize(errs)
 }
 
+// visible counts the rows of an entity that the user may see. What is read parent by parent has no counts: of that
+// only the right is asked for.
+func visible(ctx context.Context, s *site, entity *schemas.Entity) (int64, error) {
+	if !entity.PerParent() {
+		return s.source.Count(ctx, pipeline.Slice{Table: schemas.NewTable(entity, nil, nil)})
+	}
+	access, err := s.source.Access(ctx, entity)
+	if err == nil && access == pipeline.AccessNone {
+		err = &pipeline.Error{Class: pipeline.ClassRights, Tenant: s.cfg.Name, Entity: entity.Name, Op: "access",
+			Err:    errors.New("the API user may not read this entity"),
+			Remedy: "give its security level the right to view it, or leave it out of sync.entities"}
+	}
+	return 0, err
+}
+
 // summarize turns the counts into one item. An entity that the zone does not have is nothing wrong.
 func (c *checker) summarize(errs []error) error {
 	var first error
@@ -240,7 +255,7 @@ func (c *checker) summarize(errs []error) error {
 		switch {
 		case err == nil:
 			rows += c.Rights[i].Rows
-			if c.Rights[i].Rows == 0 {
+			if e, ok := schemas.Lookup(c.Rights[i].Entity); c.Rights[i].Rows == 0 && ok && !e.PerParent() {
 				empty++
 			}
 		case c.Rights[i].Class == pipeline.ClassAbsent:

@@ -153,7 +153,7 @@ func demoEnd(file string, took time.Duration) string {
 Done in %s. The data is a DuckDB file that any DuckDB can open: %s
 Try:
   %[3]s --config %[4]s status
-  %[3]s --config %[4]s sql 'SELECT status, count(*) FROM tickets GROUP BY ALL ORDER BY 2 DESC'
+  %[3]s --config %[4]s sql 'SELECT status_label, count(*) FROM v_tickets GROUP BY ALL ORDER BY 2 DESC'
 check and sync need the simulator, too: %[3]s demo --serve
 Then: docs/getting-started.md connects your own Autotask.
 `, console.Duration(took), filepath.Join(filepath.Dir(file), "data", "demo.duckdb"), program(), file)

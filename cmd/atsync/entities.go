@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/atsync/atsync/cmd/atsync/internal/console"
+	"github.com/atsync/atsync/pipeline"
 	"github.com/atsync/atsync/schemas"
 )
 
@@ -22,21 +25,27 @@ func newEntitiesCommand(e *env) *cobra.Command {
 			"it is. With NAME (or a table's name), prints its data dictionary: columns,\n" +
 			"types, references. This is the catalogue that atsync brings along; a tenant's\n" +
 			"own fields and user-defined fields are added to it at the first sync. No\n" +
-			"configuration is needed. A narrow terminal shows less than a pipe or --json.\n\n" +
+			"configuration is needed. A narrow terminal shows less than a pipe or --json.\n" +
+			"With --tenant, NAME's columns are those of that tenant's table: live types,\n" +
+			"user-defined fields, and fields that Autotask no longer names (retired).\n\n" +
 			"Classes: modified and activity are read by what changed since the last run;\n" +
-			"append by what is new, with a look back; parent through changed parents; full\n" +
-			"whole, and compared." +
+			"append by what is new, with a look back; parent through changed parents; child\n" +
+			"the same, with a request for each parent; full whole, and compared." +
 			exits(console.ExitOK, console.ExitUsage),
-		Example: "  atsync entities --core\n  atsync entities Tickets\n  atsync entities time_entries --json",
-		Args:    cobra.MaximumNArgs(1),
+		Example: "  atsync entities --core\n  atsync entities Tickets\n  atsync entities time_entries --json\n" +
+			"  atsync entities Tickets --tenant acme",
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
+				if opts.tenant != "" {
+					return usage(cmd, "--tenant is for one entity, not for the list")
+				}
 				return e.listEntities(opts)
 			}
 			if opts.core || opts.all {
 				return usage(cmd, "--core and --all are for the list, not for one entity")
 			}
-			return e.describeEntity(cmd, args[0])
+			return e.describeEntity(cmd, args[0], opts.tenant)
 		},
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			var names []string
@@ -52,11 +61,15 @@ func newEntitiesCommand(e *env) *cobra.Command {
 	return cmd
 }
 
-type entitiesOptions struct{ core, all bool }
+type entitiesOptions struct {
+	core, all bool
+	tenant    string
+}
 
 func (o *entitiesOptions) addFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&o.core, "core", false, "only the preset core")
 	cmd.Flags().BoolVar(&o.all, "all", false, "also what can't be synced, and why")
+	cmd.Flags().StringVar(&o.tenant, "tenant", "", "describe the entity as this `tenant` has it")
 	cmd.MarkFlagsMutuallyExclusive("core", "all")
 }
 
@@ -83,6 +96,7 @@ type columnReport struct {
 	Name      string `json:"name"`
 	Type      string `json:"type"`            // as in SQL
 	Field     string `json:"field,omitempty"` // Autotask's name; empty: atsync's own column
+	UDF       bool   `json:"udf,omitempty"`
 	Reference string `json:"reference,omitempty"`
 	Picklist  bool   `json:"picklist,omitempty"`
 	Note      string `json:"note,omitempty"`
@@ -153,7 +167,7 @@ func entityTable(list []entityReport, width int) *console.Table {
 	return t
 }
 
-func (e *env) describeEntity(cmd *cobra.Command, name string) error {
+func (e *env) describeEntity(cmd *cobra.Command, name, tenant string) error {
 	entity, ok := schemas.Lookup(name)
 	if !ok {
 		_, err := schemas.Select([]string{name}) // its error names the nearest
@@ -162,8 +176,15 @@ func (e *env) describeEntity(cmd *cobra.Command, name string) error {
 		}
 		return usage(cmd, "%w", err)
 	}
+	t, err := e.tableFor(cmd.Context(), entity, tenant)
+	if err != nil {
+		return err
+	}
 	r := reportEntity(entity)
-	r.Columns = dictionary(entity)
+	r.Columns = dictionary(t)
+	if tenant != "" {
+		r.Class = string(t.Reads().Class)
+	}
 	if e.json {
 		return e.printJSON(r)
 	}
@@ -171,6 +192,30 @@ func (e *env) describeEntity(cmd *cobra.Command, name string) error {
 		return err
 	}
 	return columnTable(r.Columns, console.Width(e.stdout)).Write(e.stdout)
+}
+
+// tableFor returns the shape of an entity's table: the catalogue's, or a tenant's.
+func (e *env) tableFor(ctx context.Context, entity *schemas.Entity, tenant string) (*schemas.Table, error) {
+	if tenant == "" {
+		return schemas.NewTable(entity, nil, nil), nil
+	}
+	cfg, err := e.loadConfig()
+	if err != nil {
+		return nil, err
+	}
+	cfgTenant, err := cfg.Tenant(tenant)
+	if err != nil {
+		return nil, err
+	}
+	if err := synced(cfgTenant); err != nil {
+		return nil, err
+	}
+	t, err := tenantTable(ctx, cfgTenant, entity)
+	if err == nil && t == nil {
+		err = &pipeline.Error{Class: pipeline.ClassConfig, Tenant: tenant, Entity: entity.Name, Op: "entities",
+			Err: errors.New("the tenant has no table of it"), Remedy: "run: atsync sync --tenant " + tenant + " --entity " + entity.Name}
+	}
+	return t, err
 }
 
 // columnTable lays out a dictionary for a terminal of a width, 0 for none. A narrow one leaves no room for
@@ -185,7 +230,7 @@ func columnTable(dictionary []columnReport, width int) *console.Table {
 	t := console.NewTable(columns...).Fit(width)
 	for _, c := range dictionary {
 		note := c.Note
-		if c.Picklist {
+		if c.Picklist && note == "" {
 			note = "labels in picklists"
 		}
 		typ := strings.Replace(c.Type, "TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ", 1)
@@ -228,13 +273,19 @@ func (e *env) printEntity(r entityReport) error {
 	return e.printf("\n")
 }
 
-// dictionary lists the columns of an entity's table as the catalogue knows it, atsync's own included.
-func dictionary(entity *schemas.Entity) []columnReport {
+// dictionary lists the columns of a table, atsync's own included.
+func dictionary(t *schemas.Table) []columnReport {
+	live := slices.ContainsFunc(t.Columns, func(c schemas.Column) bool { return c.InMetadata })
 	var out []columnReport
-	for _, c := range schemas.NewTable(entity, nil, nil).Columns {
-		out = append(out, columnReport{
-			Name: c.Name, Type: c.Type.SQL(), Field: c.Source, Reference: c.Reference, Picklist: c.Picklist,
-		})
+	for _, c := range t.Columns {
+		r := columnReport{Name: c.Name, Type: c.Type.SQL(), Field: c.Source, UDF: c.UDF, Reference: c.Reference, Picklist: c.Picklist}
+		switch {
+		case live && !c.InMetadata:
+			r.Note = "retired: Autotask no longer names it"
+		case c.UDF:
+			r.Note = "user-defined"
+		}
+		out = append(out, r)
 	}
 	timestamp := schemas.Type{Kind: schemas.Timestamp}.SQL()
 	integer := schemas.Type{Kind: schemas.Int}.SQL()
@@ -245,6 +296,6 @@ func dictionary(entity *schemas.Entity) []columnReport {
 		columnReport{Name: schemas.ColSyncedAt, Type: timestamp, Note: "when this version was read"},
 		columnReport{Name: schemas.ColLoadID, Type: integer, Note: "load that wrote the row"},
 		columnReport{Name: schemas.ColDeletedAt, Type: timestamp, Note: "when the row was found deleted"},
-		columnReport{Name: schemas.ColDeleteReason, Type: text, Note: "how that was found: full, parent, log, verify"},
+		columnReport{Name: schemas.ColDeleteReason, Type: text, Note: "how that was found: full, parent, log, verify, fetch"},
 	)
 }

@@ -25,7 +25,7 @@ func TestEntitiesFitANarrowTerminal(t *testing.T) {
 		if got := strings.Contains(b.String(), "time_entries"); got != (width >= wide) {
 			t.Errorf("%d: shows tables: %v", width, got)
 		}
-		if err := columnTable(dictionary(tickets), width).Write(&b); err != nil {
+		if err := columnTable(dictionary(schemas.NewTable(tickets, nil, nil)), width).Write(&b); err != nil {
 			t.Fatal(err)
 		}
 		for line := range strings.Lines(b.String()) {

@@ -20,6 +20,8 @@ import (
 	"github.com/atsync/atsync/sinks/duckdb"
 )
 
+//go:generate go test . -run ^TestDataDictionaryIsCurrent$ -update
+
 func main() {
 	duckdb.CopyChild() // does not return in a child that copies a warehouse
 	tolerateFileLimits()

@@ -225,26 +225,3 @@ func (e *env) ackRejects(ctx context.Context, opts rejectsOptions) error {
 	}
 	return nil
 }
-
-// ackRejects acknowledges rejects of one tenant. It needs no login. A tenant that was never synced has none.
-func (w wiring) ackRejects(ctx context.Context, t config.TenantConfig, which pipeline.RejectSelection, note string) (n int64, err error) {
-	if !synced(t) {
-		return 0, nil
-	}
-	sink, err := w.openSink(ctx, t)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, sink.Close()) }()
-	return sink.AckRejects(ctx, which, note)
-}
-
-// synced reports whether there is anything stored of a tenant.
-func synced(t config.TenantConfig) bool {
-	for _, path := range []string{t.WorkPath, t.PublishPath} {
-		if _, err := os.Stat(path); err == nil {
-			return true
-		}
-	}
-	return false
-}

@@ -21,6 +21,7 @@ type rig struct {
 	clock  *autotasktest.Clock
 	cfg    config.TenantConfig
 	limits autotask.Limits
+	trace  *pipeline.Trace // of the source; may be nil
 	secret string
 }
 
@@ -67,7 +68,7 @@ func (r *rig) open() *site {
 		r.Fatal(err)
 	}
 	source, err := autotask.New(autotask.Config{
-		Tenant: r.cfg.Name, Zone: r.cfg.URL, Limits: r.limits, Hold: hold, OnHold: warehouse.SetHold, Moved: moved,
+		Tenant: r.cfg.Name, Zone: r.cfg.URL, Limits: r.limits, Trace: r.trace, Hold: hold, OnHold: warehouse.SetHold, Moved: moved,
 		OnMove: func(ctx context.Context, m autotask.Move) error {
 			return warehouse.Remember(ctx, "zone", m.From+" "+m.To)
 		},

@@ -52,6 +52,7 @@ First step, without an account and in about a minute:
 Then write config.yaml (ten lines, see README.md) and run
 
   atsync check
+  atsync plan
   atsync sync
 
 Exit codes of all commands: 0 ok, 1 internal fault, 2 usage or configuration,
@@ -82,12 +83,17 @@ standard error.`,
 	flags.BoolVarP(&e.verbose, "verbose", "v", false, "say more: debug logs, unabridged tables")
 	root.AddCommand(
 		newDemoCommand(e),
+		newPlanCommand(e),
 		newSyncCommand(e),
+		newFetchCommand(e),
+		newVerifyCommand(e),
+		newBackfillCommand(e),
 		newCheckCommand(e),
 		newStatusCommand(e),
 		newRunsCommand(e),
 		newSchemaCommand(e),
 		newRejectsCommand(e),
+		newStateCommand(e),
 		newSQLCommand(e),
 		newConfigCommand(e),
 		newEntitiesCommand(e),
@@ -127,7 +133,7 @@ func run(ctx context.Context, e *env, args []string) (code int) {
 		}
 	}()
 	root := newRoot(e)
-	root.SetArgs(args)
+	root.SetArgs(numbersLast(args))
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return console.ExitOK

@@ -81,20 +81,6 @@ func newSchemaRefreshCommand(e *env) *cobra.Command {
 	return cmd
 }
 
-// resolve returns the chosen tenants with the chosen entities.
-func (o schemaOptions) resolve(cfg *config.Config) ([]config.TenantConfig, error) {
-	tenants, err := selected(cfg, o.tenants)
-	if err != nil || len(o.entities) == 0 {
-		return tenants, err
-	}
-	for i := range tenants {
-		if tenants[i].Entities, err = schemas.Select(o.entities); err != nil {
-			return nil, &pipeline.Error{Class: pipeline.ClassConfig, Op: "--entity", Err: err, Remedy: "atsync entities lists what there is"}
-		}
-	}
-	return tenants, nil
-}
-
 // schemaDiffReport is the --json output of schema diff.
 type schemaDiffReport struct {
 	Different bool          `json:"different"`
@@ -112,8 +98,11 @@ func (e *env) schemaDiff(ctx context.Context, opts schemaOptions) error {
 	if err != nil {
 		return err
 	}
-	tenants, err := opts.resolve(cfg)
+	tenants, err := selected(cfg, opts.tenants)
 	if err != nil {
+		return err
+	}
+	if err := narrow(tenants, opts.entities); err != nil {
 		return err
 	}
 	w := e.newWiring(cfg, e.logger(e.stderr, cfg))
@@ -149,9 +138,8 @@ func (e *env) schemaDiff(ctx context.Context, opts schemaOptions) error {
 
 // schemaDiff compares one tenant.
 func (w wiring) schemaDiff(ctx context.Context, t config.TenantConfig) (drift tenantDrift, err error) {
-	if !synced(t) {
-		return drift, &pipeline.Error{Class: pipeline.ClassSink, Tenant: t.Name, Op: "schema diff", Err: errors.New("there is no warehouse to compare with"),
-			Remedy: "run atsync sync first: it makes the tables"}
+	if err := synced(t); err != nil {
+		return drift, err
 	}
 	s, err := w.open(ctx, t)
 	if err != nil {
@@ -208,43 +196,8 @@ func (e *env) printDrift(drift tenantDrift) error {
 }
 
 func (e *env) schemaRefresh(ctx context.Context, opts schemaOptions) error {
-	cfg, err := e.loadConfig()
-	if err != nil {
-		return err
-	}
-	tenants, err := opts.resolve(cfg)
-	if err != nil {
-		return err
-	}
-	feed := e.newFeed(cfg, 0, len(tenants))
-	w := e.newWiring(cfg, feed.log)
-	var runs []pipeline.Run
-	var errs []error
-	for _, t := range tenants {
-		run, err := w.refreshTenant(ctx, t)
-		if run.StartedAt.IsZero() { // it never began: there is nothing to report but the error
-			errs = append(errs, err)
-			continue
-		}
-		runs = append(runs, run)
-		if err != nil && !e.json {
-			err = &printed{err} // by the run's summary
-		}
-		errs = append(errs, err)
-	}
-	feed.close()
-	if err := e.reportRuns(runs); err != nil {
-		return err
-	}
-	return verdict(errs)
-}
-
-// refreshTenant reads one tenant's metadata.
-func (w wiring) refreshTenant(ctx context.Context, t config.TenantConfig) (run pipeline.Run, err error) {
-	s, err := w.open(ctx, t)
-	if err != nil {
-		return run, err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	return s.runner(nil).Refresh(ctx, t.Entities)
+	return e.eachTenant(ctx, task{command: "schema refresh", tenants: opts.tenants, entities: opts.entities, summary: console.RunSummary},
+		func(ctx context.Context, r *pipeline.Runner, entities []*schemas.Entity) (pipeline.Run, error) {
+			return r.Refresh(ctx, entities)
+		})
 }

@@ -68,10 +68,12 @@ func TestScripts(t *testing.T) {
 //	fault NAME ENTITY OP KIND [TIMES]         let requests fail; see parseFault for KIND
 //	fault NAME clear                          let none fail
 //	hit NAME                                  wait until a request meets a fault that was set since
+//	others NAME N                             other integrations make N requests
 //	deny NAME ENTITY 401|403|500|none         take the right to an entity away, in one of the service's styles
 //	move NAME OTHER                           move the API user to another zone
 //	lock NAME, unlock NAME                    lock the API user as failed logins do; unlock
 //	edit NAME update|insert|delete ENTITY N   change the first N rows, add N rows, delete the last N
+//	edit NAME vanish ENTITY N                 delete the last N, with no row in a log of deletions
 //	logins NAME N                             at most N refused logins since the simulator started or was locked
 //	requests NAME N                           at most N requests since the last such line
 //	equal NAME FILE ENTITY…                   the live rows in FILE are the simulator's, field for field
@@ -94,6 +96,7 @@ func scriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args 
 		"shutdown":  positive(1, func(ts *testscript.TestScript, args []string) { simulatorOf(ts, args[0]).Close() }),
 		"fault":     positive(2, scriptFault),
 		"hit":       positive(1, scriptHit),
+		"others":    positive(2, scriptOthers),
 		"deny":      positive(3, scriptDeny),
 		"move": positive(2, func(ts *testscript.TestScript, args []string) {
 			simulatorOf(ts, args[0]).MoveTo(simulatorOf(ts, args[1]).Server)

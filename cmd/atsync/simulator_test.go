@@ -177,6 +177,13 @@ func scriptHit(ts *testscript.TestScript, args []string) {
 	}
 }
 
+// scriptOthers is the command others.
+func scriptOthers(ts *testscript.TestScript, args []string) {
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	simulatorOf(ts, args[0]).UseOthers(n)
+}
+
 // scriptDeny is the command deny.
 func scriptDeny(ts *testscript.TestScript, args []string) {
 	d, ok := map[string]autotasktest.Denial{
@@ -223,6 +230,8 @@ func scriptEdit(ts *testscript.TestScript, args []string) {
 			s.Data().Insert(entity, value)
 		case "delete":
 			s.Data().Delete(entity, ids[len(ids)-1-i])
+		case "vanish":
+			s.Data().DeleteQuietly(entity, ids[len(ids)-1-i])
 		default:
 			ts.Fatalf("no such edit: %s", args[1])
 		}
@@ -280,14 +289,19 @@ func scriptEqual(ts *testscript.TestScript, args []string) {
 	}
 }
 
-// differences lists how the live rows of a published file differ from the source, an entity each.
+// differences lists how the live rows of a published file differ from the source, an entity each. It closes the file:
+// while one is open, DuckDB shows every later reader of this process the same version.
 func differences(path string, data *autotasktest.Data, entities []string) (out []string) {
 	db, err := sql.Open("duckdb", path+"?access_mode=READ_ONLY")
 	if err != nil {
 		return []string{err.Error()}
 	}
+	columns, err := allColumns(db)
+	if err != nil {
+		out = append(out, err.Error())
+	}
 	for _, entity := range entities {
-		if diff := compareEntity(db, data, entity); diff != "" {
+		if diff := compareEntity(db, data, entity, columns[entity]); diff != "" {
 			out = append(out, entity+": "+diff)
 		}
 	}

@@ -35,11 +35,12 @@ func newSQLCommand(e *env) *cobra.Command {
 			"Published files are opened read-only in an instance that cannot write, load\n" +
 			"extensions, change settings or reach any other file; a running sync is not\n" +
 			"disturbed.\n\n" +
-			"Rows that Autotask has deleted stay, marked: add WHERE _deleted_at IS NULL.\n" +
-			"Labels of coded values are in the table picklists. Times are UTC. Decimals are\n" +
-			"exact; in JSON they are strings so that they stay so." +
+			"Each table has a view v_<table>: rows that are not deleted, with labels of coded\n" +
+			"values, names of references, dates and a link. In the tables themselves, rows\n" +
+			"that Autotask has deleted stay, marked: add WHERE _deleted_at IS NULL. Times are\n" +
+			"UTC. Decimals are exact; in JSON they are strings so that they stay so." +
 			exits(console.ExitOK, console.ExitUsage, console.ExitSink, console.ExitCanceled),
-		Example: "  atsync sql 'SELECT count(*) FROM tickets WHERE _deleted_at IS NULL'\n" +
+		Example: "  atsync sql 'SELECT queue_label, count(*) FROM v_tickets GROUP BY ALL'\n" +
 			"  atsync sql --tenant acme --format csv 'FROM time_entries' > time.csv\n" +
 			"  atsync --json sql 'FROM _atsync.freshness'\n" +
 			"  atsync sql - < report.sql",

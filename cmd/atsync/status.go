@@ -21,18 +21,25 @@ func newStatusCommand(e *env) *cobra.Command {
 		GroupID: groupLook,
 		Short:   "Show how current each table is",
 		Long: "Shows for each tenant the last run, a hold if there is one, the published file, and for each table up to\n" +
-			"which moment it is complete. It asks nothing of Autotask. Analysts find the same, as of the last\n" +
-			"publication, in _atsync.freshness." +
-			exits(console.ExitOK, console.ExitUsage, console.ExitSink),
-		Example: "  atsync status\n  atsync --json status --tenant acme",
+			"which moment it is complete; and how much of the hour's requests of the Autotask database was used when\n" +
+			"the last run ended, and by whom. It asks nothing of Autotask, unless --live wants the use of this moment,\n" +
+			"which costs one request per tenant. Analysts find the same, as of the last publication, in\n" +
+			"_atsync.freshness and _atsync.runs." +
+			exits(console.ExitOK, console.ExitUsage, console.ExitAuth, console.ExitQuota, console.ExitSource, console.ExitSink,
+				console.ExitPartial, console.ExitCanceled),
+		Example: "  atsync status\n  atsync status --live\n  atsync --json status --tenant acme",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return e.status(cmd.Context(), opts, time.Now()) },
 	}
 	addTenantFlag(cmd, &opts.tenants)
+	cmd.Flags().BoolVar(&opts.live, "live", false, "ask Autotask how many requests are used now: one request per tenant")
 	return cmd
 }
 
-type statusOptions struct{ tenants []string }
+type statusOptions struct {
+	tenants []string
+	live    bool
+}
 
 // statusReport is the --json output of status.
 type statusReport struct {
@@ -44,10 +51,13 @@ type tenantStatus struct {
 	Synced      bool           `json:"synced"` // there is something to tell
 	LastRun     *pipeline.Run  `json:"last_run,omitempty"`
 	Hold        *pipeline.Hold `json:"hold,omitempty"`
+	Quota       *quotaStatus   `json:"quota,omitempty"`     // none: nothing is known
 	Published   string         `json:"published,omitempty"` // the file
 	PublishedAt time.Time      `json:"published_at,omitzero"`
 	Bytes       int64          `json:"published_bytes,omitempty"`
 	Tables      []tableStatus  `json:"tables"`
+
+	runs []pipeline.Run // the newest
 }
 
 type tableStatus struct {
@@ -70,22 +80,28 @@ func (e *env) status(ctx context.Context, opts statusOptions, now time.Time) err
 		return err
 	}
 	report := statusReport{Tenants: []tenantStatus{}}
+	var errs []error
+	w := e.newWiring(cfg, e.logger(e.stderr, cfg))
+	w.patience = 10 * time.Second // a person waits
 	for _, t := range tenants {
 		s, err := readStatus(ctx, t)
 		if err != nil {
 			return err
 		}
+		if opts.live {
+			errs = append(errs, s.askQuota(ctx, w, t))
+		}
 		report.Tenants = append(report.Tenants, s)
 	}
 	if e.json {
-		return e.printJSON(report)
+		return errors.Join(e.printJSON(report), verdict(errs))
 	}
 	for i, s := range report.Tenants {
 		if err := e.printStatus(s, now, i > 0); err != nil {
 			return err
 		}
 	}
-	return nil
+	return verdict(errs)
 }
 
 func readStatus(ctx context.Context, t config.TenantConfig) (s tenantStatus, err error) {
@@ -101,13 +117,14 @@ func readStatus(ctx context.Context, t config.TenantConfig) (s tenantStatus, err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
 	s.Synced = true
-	runs, err := r.runs(ctx, 1)
+	runs, err := r.runs(ctx, quotaRuns)
 	if err != nil {
 		return s, err
 	}
 	if len(runs) > 0 {
 		s.LastRun = &runs[0]
 	}
+	s.runs, s.Quota = runs, quotaOf(runs)
 	if s.Hold, err = r.hold(ctx); err != nil {
 		return s, err
 	}
@@ -137,7 +154,10 @@ func (e *env) printStatus(s tenantStatus, now time.Time, another bool) error {
 		}
 	}
 	if !s.Synced {
-		return e.printf("%s: never synced\n  → run: atsync sync --tenant %s\n", s.Tenant, s.Tenant)
+		if err := e.printf("%s: never synced\n  → run: atsync sync --tenant %s\n", s.Tenant, s.Tenant); err != nil {
+			return err
+		}
+		return e.printQuota(s.Quota, now)
 	}
 	head := "no run yet"
 	if s.LastRun != nil {
@@ -157,6 +177,9 @@ func (e *env) printStatus(s tenantStatus, now time.Time, another bool) error {
 		if err := e.printf("  %s\n", console.Clean(s.LastRun.Error)); err != nil {
 			return err
 		}
+	}
+	if err := e.printQuota(s.Quota, now); err != nil {
+		return err
 	}
 	if s.Published != "" {
 		if err := e.printf("  published %s: %s (%s)\n", console.Ago(s.PublishedAt, now), s.Published, console.Bytes(s.Bytes)); err != nil {

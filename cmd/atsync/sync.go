@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -31,17 +33,27 @@ func newSyncCommand(e *env) *cobra.Command {
 			"  atsync sync --entity Resources --full\n" +
 			"  atsync --json sync | jq '.runs[].status'",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return e.sync(cmd.Context(), opts) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if opts.patience <= 0 {
+				return usage(cmd, "--patience %s: must be more than nothing, such as 10m", opts.patience)
+			}
+			return e.sync(cmd.Context(), opts)
+		},
 	}
 	opts.addFlags(cmd)
 	return cmd
 }
+
+// syncPatience is how long a sync waits for a process that holds the warehouse. A backfill in another process lets go of
+// it after every commit, and takes seconds for a publication.
+const syncPatience = 15 * time.Second
 
 type syncOptions struct {
 	tenants      []string
 	entities     []string
 	full         bool
 	allowDeletes bool
+	patience     time.Duration
 }
 
 func (o *syncOptions) addFlags(cmd *cobra.Command) {
@@ -49,6 +61,7 @@ func (o *syncOptions) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&o.entities, "entity", nil, "sync only this `entity`, preset or pattern in place of what the configuration says; may be repeated")
 	cmd.Flags().BoolVar(&o.full, "full", false, "read every row instead of what changed, and mark rows that are gone as deleted")
 	cmd.Flags().BoolVar(&o.allowDeletes, "allow-deletes", false, "let a whole read mark more rows as deleted than the guard allows (50 rows or 2 %)")
+	cmd.Flags().DurationVar(&o.patience, "patience", time.Hour, "how long a request may wait while the hour's requests are used up: a `duration` like 10m")
 }
 
 // addTenantFlag is the flag --tenant, which several commands have.
@@ -75,40 +88,76 @@ func selected(cfg *config.Config, names []string) ([]config.TenantConfig, error)
 	return out, nil
 }
 
+// narrow puts what --entity names, if anything, in place of the tenants' own entities.
+func narrow(tenants []config.TenantConfig, patterns []string) error {
+	if len(patterns) == 0 {
+		return nil
+	}
+	entities, err := schemas.Select(patterns)
+	if err != nil {
+		return &pipeline.Error{Class: pipeline.ClassConfig, Op: "--entity", Err: err, Remedy: "atsync entities lists what there is"}
+	}
+	for i := range tenants {
+		tenants[i].Entities = entities
+	}
+	return nil
+}
+
+type (
+	// work is what a command does with a tenant's entities.
+	work func(ctx context.Context, r *pipeline.Runner, entities []*schemas.Entity) (pipeline.Run, error)
+	// task says on what a command works, and how it is told.
+	task struct {
+		command  string
+		tenants  []string      // none: all
+		entities []string      // patterns; none: what the configuration says
+		patience time.Duration // how long a request waits for quota; 0: an hour
+		summary  func(w io.Writer, run pipeline.Run, verbose bool) error
+	}
+)
+
 // syncReport is the --json output of sync.
 type syncReport struct {
 	Runs []pipeline.Run `json:"runs"`
 }
 
 func (e *env) sync(ctx context.Context, opts syncOptions) error {
+	return e.eachTenant(ctx, task{"sync", opts.tenants, opts.entities, opts.patience, console.RunSummary},
+		func(ctx context.Context, r *pipeline.Runner, entities []*schemas.Entity) (pipeline.Run, error) {
+			return r.Sync(ctx, pipeline.SyncRequest{Entities: entities, Full: opts.full, AllowDeletes: opts.allowDeletes})
+		})
+}
+
+// eachTenant lets a command's work run on the chosen tenants, one after the other, and prints what became of it.
+func (e *env) eachTenant(ctx context.Context, about task, do work) error {
 	cfg, err := e.loadConfig()
 	if err != nil {
 		return err
 	}
-	tenants, err := selected(cfg, opts.tenants)
+	tenants, err := selected(cfg, about.tenants)
 	if err != nil {
 		return err
 	}
+	if err := narrow(tenants, about.entities); err != nil {
+		return err
+	}
 	total := 0
-	for i := range tenants {
-		if len(opts.entities) > 0 {
-			if tenants[i].Entities, err = schemas.Select(opts.entities); err != nil {
-				return &pipeline.Error{Class: pipeline.ClassConfig, Op: "--entity", Err: err, Remedy: "atsync entities lists what there is"}
-			}
-		}
-		total += len(tenants[i].Entities)
+	for _, t := range tenants {
+		total += len(t.Entities)
 	}
 	feed := e.newFeed(cfg, total, len(tenants))
 	w := e.newWiring(cfg, feed.log)
+	w.patience = about.patience
+	w.lockWait = syncPatience
 	var runs []pipeline.Run
 	var errs []error
 	for _, t := range tenants {
 		if ctx.Err() != nil {
-			errs = append(errs, &pipeline.Error{Class: pipeline.ClassCanceled, Tenant: t.Name, Op: "sync",
+			errs = append(errs, &pipeline.Error{Class: pipeline.ClassCanceled, Tenant: t.Name, Op: about.command,
 				Err: errors.New("interrupted before it began"), Remedy: "run it again"})
 			break
 		}
-		run, err := w.syncTenant(ctx, t, opts, feed)
+		run, err := w.onTenant(ctx, t, feed, do)
 		if run.StartedAt.IsZero() { // it never began: there is nothing to report but the error
 			errs = append(errs, err)
 			continue
@@ -120,7 +169,7 @@ func (e *env) sync(ctx context.Context, opts syncOptions) error {
 		errs = append(errs, err)
 	}
 	feed.close()
-	if err := e.reportRuns(runs); err != nil {
+	if err := e.reportRuns(runs, about.summary); err != nil {
 		return err
 	}
 	return verdict(errs)
@@ -134,8 +183,8 @@ func verdict(errs []error) error {
 	return errors.Join(errs...)
 }
 
-// syncTenant runs one tenant's sync. The run is zero if it could not begin.
-func (w wiring) syncTenant(ctx context.Context, t config.TenantConfig, opts syncOptions, feed *feed) (run pipeline.Run, err error) {
+// onTenant does a command's work on one tenant. The run is zero if it could not begin.
+func (w wiring) onTenant(ctx context.Context, t config.TenantConfig, feed *feed, do work) (run pipeline.Run, err error) {
 	w.trace = feed.trace(t.Name)
 	s, err := w.open(ctx, t)
 	if err != nil {
@@ -146,11 +195,11 @@ func (w wiring) syncTenant(ctx context.Context, t config.TenantConfig, opts sync
 			w.log.ErrorContext(ctx, "closing", "tenant", t.Name, "error", closed)
 		}
 	}()
-	return s.runner(w.trace).Sync(ctx, pipeline.SyncRequest{Entities: t.Entities, Full: opts.full, AllowDeletes: opts.allowDeletes})
+	return do(ctx, s.runner(w.trace), t.Entities)
 }
 
 // reportRuns prints what the runs did.
-func (e *env) reportRuns(runs []pipeline.Run) error {
+func (e *env) reportRuns(runs []pipeline.Run, summary func(io.Writer, pipeline.Run, bool) error) error {
 	if e.json {
 		return e.printJSON(syncReport{Runs: slices.Concat([]pipeline.Run{}, runs)})
 	}
@@ -160,7 +209,7 @@ func (e *env) reportRuns(runs []pipeline.Run) error {
 				return err
 			}
 		}
-		if err := console.RunSummary(e.stdout, run, e.verbose); err != nil {
+		if err := summary(e.stdout, run, e.verbose); err != nil {
 			return err
 		}
 	}

@@ -88,7 +88,7 @@ func (l *memoryLoad) stage(b pipeline.Batch) error {
 	if b.Record == nil {
 		return nil
 	}
-	stamps := l.stamps()
+	stamps, reads := l.stamps(), l.reads()
 	rows := make([]stagedRow, b.Record.NumRows())
 	has := map[string]bool{}
 	for i := range rows {
@@ -114,10 +114,12 @@ func (l *memoryLoad) stage(b pipeline.Batch) error {
 			default:
 				rows[i].cells[f.Name] = text
 			}
-			if at, ok := col.(*array.Timestamp); ok && slices.Contains(stamps, f.Name) {
-				if v := at.Value(i).ToTime(arrow.Microsecond); v.After(rows[i].version) {
+			if at, ok := col.(*array.Timestamp); ok {
+				v := at.Value(i).ToTime(arrow.Microsecond)
+				if slices.Contains(stamps, f.Name) && v.After(rows[i].version) {
 					rows[i].version = v
 				}
+				rows[i].seen = rows[i].seen || slices.Contains(reads, f.Name) && !v.Before(l.spec.MissedSince)
 			}
 		}
 	}
@@ -216,6 +218,9 @@ func (l *memoryLoad) Commit(ctx context.Context, c pipeline.Commit) (pipeline.Lo
 	if err == nil {
 		err = l.usable(ctx)
 	}
+	if err == nil {
+		err = l.s.progress(c.Chunks)
+	}
 	defer l.end()
 	if err != nil {
 		return pipeline.LoadResult{}, l.s.fail(entity, "commit", err)
@@ -224,19 +229,24 @@ func (l *memoryLoad) Commit(ctx context.Context, c pipeline.Commit) (pipeline.Lo
 	s.loads++
 	res := pipeline.LoadResult{LoadID: s.loads, Fetched: int64(len(l.staged))}
 	res.SchemaChanged = l.evolve(t)
-	l.merge(t, &res)
+	var missed misses
+	l.merge(t, &res, &missed)
+	l.logMisses(t, missed)
 	l.bury(t, c, &res)
-	t.checkpoint = pipeline.Checkpoint{CompleteThrough: micros(c.Checkpoint.CompleteThrough), FullAt: micros(c.Checkpoint.FullAt),
-		RereadAt: micros(c.Checkpoint.RereadAt), ParentLoad: c.Checkpoint.ParentLoad}
+	if len(c.Chunks) > 0 {
+		s.saveProgress(c.Chunks, res.LoadID)
+	} else {
+		t.checkpoint, t.checked = microCheckpoint(c.Checkpoint), true
+	}
 	s.log("_atsync.loads", map[string]string{"load_id": number(res.LoadID), "entity": entity, "table_name": t.name, "status": "ok",
-		"class": string(l.spec.Class), "requests": number(c.Requests)})
+		"mode": string(l.spec.Mode), "class": string(l.spec.Class), "requests": number(c.Requests)})
 	return res, nil
 }
 
 func micros(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
 // merge applies the staged rows and their rejects.
-func (l *memoryLoad) merge(t *memoryTable, res *pipeline.LoadResult) {
+func (l *memoryLoad) merge(t *memoryTable, res *pipeline.LoadResult, missed *misses) {
 	newest := map[int64]*memoryRow{}
 	var order []int64
 	for _, row := range l.staged {
@@ -250,11 +260,12 @@ func (l *memoryLoad) merge(t *memoryTable, res *pipeline.LoadResult) {
 	}
 	for _, id := range order {
 		row, old := newest[id], t.rows[id]
-		if old != nil && !row.version.IsZero() && row.version.Before(old.version) && row.syncedAt.Before(old.syncedAt) {
+		if old != nil && l.late(row, old) {
 			res.Unchanged++
 			continue
 		}
 		res.Rejected += l.settleRejects(t, id, row.syncedAt)
+		missed.compare(id, old, row)
 		switch {
 		case old == nil:
 			res.Inserted++
@@ -278,6 +289,15 @@ func (l *memoryLoad) merge(t *memoryTable, res *pipeline.LoadResult) {
 		row.loadID = res.LoadID
 		t.rows[id] = row
 	}
+}
+
+// late reports whether a row was read before the stored version, or before that was found deleted.
+func (l *memoryLoad) late(row, old *memoryRow) bool {
+	before := func(at time.Time) bool {
+		return !at.IsZero() && row.syncedAt.Before(at) && !at.After(micros(l.s.now()))
+	}
+	newer := !old.version.IsZero() && row.version.After(old.version)
+	return before(old.syncedAt) && !newer || before(old.deletedAt)
 }
 
 // bury marks rows deleted.

@@ -32,6 +32,7 @@ type MemorySink struct {
 	runs    []pipeline.Run
 	mine    map[int64]bool
 	hold    *pipeline.Hold
+	chunks  []pipeline.Chunk
 	logs    map[string][]map[string]string // the system tables that are only appended to
 }
 
@@ -39,6 +40,7 @@ type MemorySink struct {
 type memoryTable struct {
 	entity, name string
 	checkpoint   pipeline.Checkpoint
+	checked      bool             // there is a checkpoint
 	columns      []schemas.Column // nil: never loaded
 	rows         map[int64]*memoryRow
 	metadata     *schemas.Metadata
@@ -52,6 +54,7 @@ type memoryRow struct {
 	cells     map[string]string
 	has       map[string]bool // columns of the batch that it came in
 	version   time.Time       // greatest change stamp; zero: none
+	seen      bool            // a stamp is at or after LoadSpec.MissedSince
 	hash      int64
 	syncedAt  time.Time
 	loadID    int64
@@ -149,7 +152,7 @@ func (s *MemorySink) BeginRun(ctx context.Context, run pipeline.Run) (int64, err
 		return 0, s.fail("", "begin run", err)
 	}
 	for i := range s.runs {
-		if r := &s.runs[i]; r.Status == pipeline.StatusRunning && !s.mine[r.ID] {
+		if r := &s.runs[i]; r.Status == pipeline.StatusRunning && !s.mine[r.ID] && (r.Command != "backfill" || run.Command == "backfill") {
 			r.Status, r.ErrorClass, r.EndedAt = pipeline.StatusInterrupted, pipeline.ClassCanceled, s.now()
 		}
 	}
@@ -172,6 +175,9 @@ func (s *MemorySink) EndRun(ctx context.Context, run pipeline.Run) error {
 	begun := &s.runs[run.ID-1]
 	if run.Streams == nil {
 		run.Streams = begun.Streams
+	}
+	if run.Quota == nil {
+		run.Quota = begun.Quota
 	}
 	run.Command, run.Tenant, run.StartedAt = begun.Command, begun.Tenant, begun.StartedAt
 	*begun = run
@@ -237,6 +243,7 @@ func (s *MemorySink) Harness() Harness {
 		Sink:   s,
 		Rows:   func(_ *testing.T, table string, by ...string) []map[string]string { return s.Rows(table, by...) },
 		Reopen: func(*testing.T) { s.Reopen() },
+		Clock:  func(now func() time.Time) { s.now = now },
 	}
 }
 
@@ -249,7 +256,7 @@ func (s *MemorySink) Rows(table string, by ...string) []map[string]string {
 	case "_atsync.runs":
 		for _, r := range s.runs {
 			out = append(out, texts(map[string]string{"run_id": number(r.ID), "command": r.Command, "status": string(r.Status),
-				"requests": number(r.Requests), "error": r.Error, "error_class": string(r.ErrorClass)}))
+				"requests": number(r.Requests), "error": r.Error, "error_class": string(r.ErrorClass), "quota": quotaText(r.Quota)}))
 		}
 	case "_atsync.rejects":
 		for _, t := range s.tables {

@@ -31,6 +31,11 @@ type MemorySource struct {
 	DescribeErr func(entity string) error
 	// OnDescribe, if set, may change what Describe answers: the catalogue's own fields.
 	OnDescribe func(entity string, m *schemas.Metadata)
+	// OnAccess, if set, says what the user may read of an entity; else it is everything.
+	OnAccess func(entity string) (pipeline.Access, error)
+
+	// QuotaUse is what Quota returns.
+	QuotaUse pipeline.QuotaUse
 
 	mu       sync.Mutex
 	rows     map[string]map[int64]map[string]any
@@ -111,8 +116,34 @@ func (s *MemorySource) Describe(_ context.Context, e *schemas.Entity) (*schemas.
 	return m, nil
 }
 
+// Access implements pipeline.Source.
+func (s *MemorySource) Access(_ context.Context, e *schemas.Entity) (pipeline.Access, error) {
+	s.request(e.Name)
+	if s.OnAccess != nil {
+		return s.OnAccess(e.Name)
+	}
+	return pipeline.AccessAll, nil
+}
+
 // Read implements pipeline.Source: each page is what the rows are at the moment it is served.
 func (s *MemorySource) Read(ctx context.Context, sl pipeline.Slice, emit func(pipeline.Batch) error) error {
+	if !sl.Table.Entity.PerParent() {
+		return s.read(ctx, sl, emit)
+	}
+	w := sl.Window
+	if len(w.In) == 0 || w.InField == "" || len(w.Stamps) > 0 || w.NewerID != nil || sl.After != nil || sl.Until != nil {
+		return fmt.Errorf("%s is read parent by parent, not by %+v", sl.Table.Entity.Name, sl)
+	}
+	for _, parent := range w.In {
+		sl.Window.In = []int64{parent}
+		if err := s.read(ctx, sl, emit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *MemorySource) read(ctx context.Context, sl pipeline.Slice, emit func(pipeline.Batch) error) error {
 	dec := schemas.NewDecoder(sl.Table)
 	after, entity := sl.After, sl.Table.Entity.Name
 	for page := 1; ; page++ {
@@ -154,6 +185,9 @@ func (s *MemorySource) Read(ctx context.Context, sl pipeline.Slice, emit func(pi
 // Count implements pipeline.Source.
 func (s *MemorySource) Count(_ context.Context, sl pipeline.Slice) (int64, error) {
 	entity := sl.Table.Entity.Name
+	if sl.Table.Entity.PerParent() {
+		return 0, fmt.Errorf("%s has no counts", entity)
+	}
 	s.request(entity)
 	s.mu.Lock()
 	n := int64(0)
@@ -199,12 +233,22 @@ func (s *MemorySource) page(sl pipeline.Slice, after *int64) []map[string]any {
 	rows := s.rows[sl.Table.Entity.Name]
 	for _, id := range slices.Sorted(maps.Keys(rows)) {
 		if inSlice(sl, after, id, rows[id]) {
-			if items = append(items, rows[id]); len(items) == s.pageSize() {
+			if items = append(items, wanted(rows[id], sl.Fields)); len(items) == s.pageSize() {
 				break
 			}
 		}
 	}
 	return items
+}
+
+// wanted leaves the wanted fields of a row; nil wants all.
+func wanted(row map[string]any, fields []string) map[string]any {
+	if fields == nil {
+		return row
+	}
+	row = maps.Clone(row)
+	maps.DeleteFunc(row, func(name string, _ any) bool { return !slices.Contains(fields, name) })
+	return row
 }
 
 func inSlice(sl pipeline.Slice, after *int64, id int64, row map[string]any) bool {
@@ -217,7 +261,7 @@ func inSlice(sl pipeline.Slice, after *int64, id int64, row map[string]any) bool
 	}
 	for _, stamp := range w.Stamps {
 		text, _ := row[stamp].(string)
-		if t, err := time.Parse(time.RFC3339Nano, text); err == nil && !t.Before(w.Since) {
+		if t, err := time.Parse(time.RFC3339Nano, text); err == nil && !t.Before(w.Since) && (w.Before.IsZero() || t.Before(w.Before)) {
 			return true
 		}
 	}
@@ -225,3 +269,6 @@ func inSlice(sl pipeline.Slice, after *int64, id int64, row map[string]any) bool
 		return bytes.Equal(fmt.Append(nil, v), fmt.Append(nil, row[w.InField]))
 	})
 }
+
+// Quota implements pipeline.Source.
+func (s *MemorySource) Quota() pipeline.QuotaUse { return s.QuotaUse }

@@ -23,12 +23,15 @@ type Harness struct {
 	// Rows returns a table's rows, tombstones included, ordered by the columns named in by. NULLs are left
 	// out of the maps. Texts: BIGINT 42, DECIMAL 1.5000 with all places of the type, BOOLEAN true, TIMESTAMPTZ
 	// 2024-01-31T09:30:00.000001Z. Beside the entities' tables the suite asks for picklists, _atsync.rejects,
-	// _atsync.runs, _atsync.loads, _atsync.tombstone_log and _atsync.schema_changes.
+	// _atsync.runs, _atsync.loads, _atsync.tombstone_log, _atsync.schema_changes and _atsync.state_log.
 	Rows func(t *testing.T, table string, by ...string) []map[string]string
 
 	// Reopen ends the sink as a killed process would, as near as can be, and opens what is left of it. It also
 	// replaces Sink.
 	Reopen func(t *testing.T)
+
+	// Clock sets the sink's clock. The suite's stands still while a batch is staged.
+	Clock func(now func() time.Time)
 }
 
 // A widget is the entity that the suite loads.
@@ -63,6 +66,7 @@ func newFixture(t *testing.T, open func(*testing.T) Harness) *fixture {
 	t.Helper()
 	f := &fixture{T: t, Harness: open(t), clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	f.table = schemas.NewTable(widgets(), nil, nil)
+	f.Clock(func() time.Time { return f.clock })
 	return f
 }
 

@@ -16,7 +16,7 @@ import (
 // TestSink runs the conformance suite: every subtest opens a sink of its own. A sink that passes keeps the
 // promises of pipeline.Sink and pipeline.Load.
 func TestSink(t *testing.T, open func(t *testing.T) Harness) {
-	for _, group := range []map[string]func(*fixture){mergeTests(), valueTests(), shapeTests(), driftTests(), deleteTests(), lifeTests(), recordTests()} {
+	for _, group := range []map[string]func(*fixture){mergeTests(), valueTests(), shapeTests(), driftTests(), deleteTests(), lifeTests(), recordTests(), stateTests(), extentTests(), chunkTests()} {
 		for _, name := range slices.Sorted(maps.Keys(group)) {
 			t.Run(name, func(t *testing.T) { group[name](newFixture(t, open)) })
 		}
@@ -154,13 +154,14 @@ func lifeTests() map[string]func(*fixture) {
 		"SurvivesReopen":           testReopen,
 		"KilledLoad":               testKilledLoad,
 		"Changed":                  testChanged,
+		"Next":                     testNext,
 	}
 }
 
 func testEmptyLoad(f *fixture) {
 	for i := range 2 {
 		cp := pipeline.Checkpoint{
-			CompleteThrough: f.clock.AddDate(0, 0, i), FullAt: f.clock.AddDate(0, 0, -i), RereadAt: f.clock.AddDate(0, i, 0), ParentLoad: int64(i),
+			CompleteThrough: f.clock.AddDate(0, 0, i), FullAt: f.clock.AddDate(0, 0, -i), RereadAt: f.clock.AddDate(0, i, 0), ParentLoad: int64(i), ParentID: int64(-i),
 		}
 		l := f.begin(pipeline.LoadSpec{})
 		f.counts(pipeline.LoadResult{SchemaChanged: i == 0}, f.commit(l, pipeline.Commit{Checkpoint: cp}))

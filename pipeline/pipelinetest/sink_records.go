@@ -1,6 +1,7 @@
 package pipelinetest
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/atsync/atsync/pipeline"
@@ -88,6 +89,7 @@ func recordTests() map[string]func(*fixture) {
 		"PicklistsOverTime": testPicklists,
 		"Holds":             testHolds,
 		"Runs":              testRuns,
+		"RunsQuota":         testRunsQuota,
 		"RunsKilled":        testRunsKilled,
 		"LoadsOfFailures":   testFailures,
 	}
@@ -187,6 +189,29 @@ func testRuns(f *fixture) {
 	if err := f.Sink.EndRun(f.Context(), end); err == nil {
 		f.Error("an unknown run ended")
 	}
+}
+
+// testRunsQuota: what a run took of the quota is kept, also when its outcome is recorded a second time without it.
+func testRunsQuota(f *fixture) {
+	end := pipeline.Run{ID: f.beginRun("sync"), EndedAt: f.clock, Status: pipeline.StatusOK, Quota: &pipeline.QuotaUse{
+		Database: "host/1", Threshold: 10000, WindowMins: 60, UsedBefore: 7400, UsedAfter: 7412, Own: pipeline.ByPriority{Live: 12, Backfill: 3},
+		Limits: pipeline.ByPriority{Live: 7500, Verify: 4000, Backfill: 4000}, WaitedSeconds: 1.5, HourRefusals: 2, PausedUntil: f.clock}}
+	for _, again := range []bool{false, true} {
+		if again {
+			end.Quota, end.Status = nil, pipeline.StatusPartial
+		}
+		f.equal("end", nil, f.Sink.EndRun(f.Context(), end))
+		got := f.Rows(f.T, "_atsync.runs", "run_id")[0]["quota"]
+		var kept pipeline.QuotaUse
+		if err := json.Unmarshal([]byte(got), &kept); err != nil {
+			f.Fatalf("quota %q: %v", got, err)
+		}
+		f.equal("quota", pipeline.QuotaUse{
+			Database: "host/1", Threshold: 10000, WindowMins: 60, UsedBefore: 7400, UsedAfter: 7412, Own: pipeline.ByPriority{Live: 12, Backfill: 3},
+			Limits: pipeline.ByPriority{Live: 7500, Verify: 4000, Backfill: 4000}, WaitedSeconds: 1.5, HourRefusals: 2, PausedUntil: f.clock}, kept)
+	}
+	f.beginRun("sync")
+	f.equal("quota of a run that has not ended", "", f.Rows(f.T, "_atsync.runs", "run_id")[1]["quota"])
 }
 
 func testRunsKilled(f *fixture) {

@@ -61,7 +61,7 @@ func makeBatch(t *schemas.Table, from, n, v int) pipeline.Batch {
 			}
 		}
 	}
-	return pipeline.Batch{Record: b.NewRecordBatch(), ReadAt: modified}
+	return pipeline.Batch{Record: b.NewRecordBatch(), ReadAt: time.Now()}
 }
 
 func boolInt(b bool) time.Duration {

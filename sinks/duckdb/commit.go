@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -90,6 +91,9 @@ func (l *load) merge(s session, c pipeline.Commit) (pipeline.LoadResult, error) 
 	} else if l.fetched > 0 {
 		err = l.upsert(s, &res, now)
 	}
+	if err == nil {
+		err = l.recordMisses(s, now)
+	}
 	if err != nil {
 		return res, err
 	}
@@ -98,6 +102,9 @@ func (l *load) merge(s session, c pipeline.Commit) (pipeline.LoadResult, error) 
 	}
 	if err := l.record(s, c, res, now); err != nil {
 		return res, err
+	}
+	if len(c.Chunks) > 0 {
+		return res, l.saveProgress(s, c.Chunks)
 	}
 	return res, l.saveCheckpoint(s, c.Checkpoint, now)
 }
@@ -128,17 +135,21 @@ func (l *load) upsert(s session, res *pipeline.LoadResult, now time.Time) error 
 	if err != nil {
 		return err
 	}
-	older := "false"
+	// What was read before the stored version, or before the row was found deleted, comes late. A time ahead of our
+	// clock was written by a clock that was wrong.
+	clock := literal(now.Format(time.RFC3339Nano)) + `::TIMESTAMPTZ`
+	older := `s._synced_at < t._synced_at AND t._synced_at <= ` + clock
 	if sv, tv := l.versions(); sv != "" {
-		older = `coalesce(` + sv + ` < ` + tv + ` AND s._synced_at < t._synced_at, false)`
+		older += ` AND NOT coalesce(` + sv + ` > ` + tv + `, false)`
 	}
+	older = `coalesce(` + older + `, false) OR coalesce(s._synced_at < t._deleted_at AND t._deleted_at <= ` + clock + `, false)`
 	same := []string{`t._row_hash = s._row_hash AND t._deleted_at IS NULL`}
 	for _, name := range l.doubtful() {
 		same = append(same, `t.`+ident(name)+` IS NOT DISTINCT FROM s.`+ident(name)+`::`+l.target.find(name).Type.SQL())
 	}
 	// one pass over the narrow columns of the table answers every later question
 	err = s.exec(`CREATE TEMP TABLE ` + ident(matchTable) + ` AS SELECT s.rowid AS stage_row, s.id, ` + older + ` AS older,
-		` + strings.Join(same, " AND ") + ` AS same, t._deleted_at IS NOT NULL AS dead
+		` + strings.Join(same, " AND ") + ` AS same, t._deleted_at IS NOT NULL AS dead, ` + l.unseen("s.") + ` AS unseen
 		FROM ` + stage + ` s JOIN ` + table + ` t ON t.id = s.id`)
 	if err != nil {
 		return err
@@ -355,10 +366,10 @@ func (l *load) record(s session, c pipeline.Commit, res pipeline.LoadResult, now
 	if c.SourceCount != nil {
 		counted = *c.SourceCount
 	}
-	return s.exec(`INSERT INTO _atsync.loads (load_id, run_id, entity, table_name, class, complete, read_window, started_at, ended_at,
+	return s.exec(`INSERT INTO _atsync.loads (load_id, run_id, entity, table_name, mode, class, complete, read_window, started_at, ended_at,
 		status, fetched, inserted, updated, unchanged, deleted, rejected, source_count, requests, schema_changed, complete_through)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'ok', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		l.loadID, l.spec.RunID, l.spec.Table.Entity.Name, l.spec.Table.Name, string(l.spec.Class), l.spec.Complete, string(window),
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'ok', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		l.loadID, l.spec.RunID, l.spec.Table.Entity.Name, l.spec.Table.Name, text(string(l.spec.Mode)), string(l.spec.Class), l.spec.Complete, string(window),
 		l.started, now, res.Fetched, res.Inserted, res.Updated, res.Unchanged, res.Deleted, res.Rejected, counted, c.Requests,
 		res.SchemaChanged, instant(c.Checkpoint.CompleteThrough))
 }
@@ -369,8 +380,14 @@ func (l *load) saveCheckpoint(s session, cp pipeline.Checkpoint, now time.Time) 
 	if err := s.exec(`DELETE FROM _atsync.checkpoints WHERE entity = ?`, entity); err != nil {
 		return err
 	}
-	err := s.exec(`INSERT INTO _atsync.checkpoints VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, entity, l.spec.Table.Name, string(l.spec.Class),
-		instant(cp.CompleteThrough), instant(cp.FullAt), instant(cp.RereadAt), cp.ParentLoad, l.loadID, l.spec.RunID, now)
+	logs, err := json.Marshal(cp.LogLoads)
+	if err != nil {
+		return err
+	}
+	err = s.exec(`INSERT INTO _atsync.checkpoints (entity, table_name, class, complete_through, full_at, reread_at, parent_load,
+		parent_id, log_loads, load_id, run_id, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?::JSON, ?, ?, ?)`,
+		entity, l.spec.Table.Name, string(l.spec.Class), instant(cp.CompleteThrough), instant(cp.FullAt), instant(cp.RereadAt),
+		cp.ParentLoad, cp.ParentID, string(logs), l.loadID, l.spec.RunID, now)
 	if err != nil {
 		return err
 	}
@@ -383,9 +400,11 @@ func (l *load) saveCheckpoint(s session, cp pipeline.Checkpoint, now time.Time) 
 		FullAt:          cp.FullAt.UTC().Truncate(time.Microsecond),
 		RereadAt:        cp.RereadAt.UTC().Truncate(time.Microsecond),
 		ParentLoad:      cp.ParentLoad,
+		ParentID:        cp.ParentID,
+		LogLoads:        cp.LogLoads,
 	}
 	if !got.CompleteThrough.Equal(want.CompleteThrough) || !got.FullAt.Equal(want.FullAt) || !got.RereadAt.Equal(want.RereadAt) ||
-		got.ParentLoad != want.ParentLoad {
+		got.ParentLoad != want.ParentLoad || got.ParentID != want.ParentID || !maps.Equal(got.LogLoads, want.LogLoads) {
 		return fmt.Errorf("the checkpoint reads back as %+v, written was %+v", got, want)
 	}
 	return nil

@@ -18,6 +18,7 @@ package duckdb
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -42,6 +43,8 @@ type Options struct {
 	Threads     int              // 2 by default
 	TempDir     string           // where staging spills; Path + ".tmp" by default
 	From        string           // a publication to start from if there is no file at Path; may be missing itself
+	TimeZone    string           // IANA name of the tenant's zone, in which the views' dates are; empty: UTC
+	WebURL      func() string    // of the tenant's Autotask in a browser, asked when views are made; nil or "": as last known
 	LockWait    time.Duration    // how long to wait for another process to let go of the file; 5 s by default, < 0: not at all
 	Now         func() time.Time // our clock; time.Now by default
 	Logger      *slog.Logger     // nil: silent
@@ -90,6 +93,9 @@ func Open(ctx context.Context, opts Options) (*Warehouse, error) {
 	if err := w.prepare(ctx); err != nil {
 		_ = w.db.Close() // the error that matters is err
 		return nil, openError(opts, err)
+	}
+	if err := writeHolder(opts.Path, opts.Now()); err != nil { // it would only tell more than DuckDB does
+		opts.Logger.DebugContext(ctx, "who has the warehouse open can't be noted", "cause", err)
 	}
 	opts.Logger.DebugContext(ctx, "warehouse open", "path", opts.Path, "storage", w.storage, "direct", w.feeds.direct)
 	return w, nil
@@ -190,7 +196,7 @@ func (w *Warehouse) Close() error {
 		return err
 	}
 	defer w.unlock()
-	if err := w.db.Close(); err != nil {
+	if err := errors.Join(removeHolder(w.opts.Path), w.db.Close()); err != nil {
 		return w.fail("", "close", err)
 	}
 	return nil
@@ -225,17 +231,25 @@ func (s atomicScanner) Scan(v any) error {
 	return nil
 }
 
+// tellAfter is how long a held lock is waited for in silence.
+const tellAfter = 2 * time.Second
+
 // connect opens the instance and waits for a lock that another process holds.
 func connect(ctx context.Context, opts Options) (*duckdb.Connector, error) {
 	dsn, err := dataSource(opts)
 	if err != nil {
 		return nil, err
 	}
-	deadline := time.Now().Add(opts.LockWait)
+	begun, told := time.Now(), false
+	deadline := begun.Add(opts.LockWait)
 	for {
 		connector, err := duckdb.NewConnector(dsn, nil)
 		if err == nil || !isLocked(err) || !time.Now().Before(deadline) {
 			return connector, err
+		}
+		if !told && time.Since(begun) > tellAfter {
+			told = true
+			opts.Logger.InfoContext(ctx, "waiting for the warehouse", "path", opts.Path, "cause", plain(opts.Path, err), "at_most", opts.LockWait.String())
 		}
 		select {
 		case <-ctx.Done():

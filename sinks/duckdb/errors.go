@@ -55,7 +55,7 @@ func wrap(opts Options, entity, op string, err error) error {
 		return err
 	}
 	class, remedy := diagnose(opts.Path, err)
-	return &pipeline.Error{Class: class, Tenant: opts.Tenant, Entity: entity, Op: op, Err: plain(err), Remedy: remedy}
+	return &pipeline.Error{Class: class, Tenant: opts.Tenant, Entity: entity, Op: op, Err: plain(opts.Path, err), Remedy: remedy}
 }
 
 // A diagnosis maps a part of DuckDB's error text to what a person can do.
@@ -109,12 +109,16 @@ func diagnose(path string, err error) (pipeline.Class, string) {
 
 func isLocked(err error) bool { return strings.Contains(err.Error(), "Could not set lock on file") }
 
-var holder = regexp.MustCompile(`Conflicting lock is held in (.+?) \(PID (\d+)\)`)
+var conflict = regexp.MustCompile(`Conflicting lock is held in (.+?) \(PID (\d+)\)`)
 
 // plain shortens the errors whose driver text hides the point. Others stay as they are.
-func plain(err error) error {
-	if m := holder.FindStringSubmatch(err.Error()); m != nil {
-		return fmt.Errorf("the warehouse is in use by %s, process %s", m[1], m[2])
+func plain(path string, err error) error {
+	m := conflict.FindStringSubmatch(err.Error())
+	if m == nil {
+		return err
 	}
-	return err
+	if h, ok := readHolder(path, m[2]); ok {
+		return fmt.Errorf("the warehouse is in use by %s", h)
+	}
+	return fmt.Errorf("the warehouse is in use by %s, process %s", m[1], m[2])
 }

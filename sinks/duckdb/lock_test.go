@@ -80,6 +80,17 @@ func TestOpenWaits(t *testing.T) {
 	if !errors.As(err, &e) || e.Class != pipeline.ClassSink || e.Remedy == "" || !strings.Contains(err.Error(), fmt.Sprint("process ", cmd.Process.Pid)) {
 		t.Errorf("held: %v", err)
 	}
+	host, hostErr := os.Hostname()
+	if text := err.Error(); hostErr == nil && (!strings.Contains(text, filepath.Base(self)+", process") || !strings.Contains(text, " on "+host+" since 2")) {
+		t.Errorf("held by whom, where and since when? %v", err)
+	}
+	if err := os.WriteFile(path+".holder", []byte(`{"pid":1,"host":"`+host+`","command":"a killed one"}`), 0o600); err != nil { // a killed process's
+		t.Fatal(err)
+	}
+	_, err = duckdb.Open(t.Context(), duckdb.Options{Path: path, Tenant: "acme", LockWait: -1})
+	if err == nil || strings.Contains(err.Error(), "killed one") || !strings.Contains(err.Error(), fmt.Sprint("process ", cmd.Process.Pid)) {
+		t.Errorf("with an old note: %v", err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	if _, err := duckdb.Open(ctx, duckdb.Options{Path: path, Tenant: "acme", LockWait: time.Minute}); pipeline.ClassOf(err) != pipeline.ClassCanceled {

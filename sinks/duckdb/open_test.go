@@ -79,6 +79,45 @@ func TestOpenNewerFormat(t *testing.T) {
 	}
 }
 
+// TestOpenOlderFormat: a warehouse of format 1 has no quota in its runs. Its publication can be read as it is, and
+// opening the warehouse brings it up to date without losing what it remembers.
+func TestOpenOlderFormat(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "acme.duckdb")
+	w := open(t, path)
+	id, err := w.BeginRun(t.Context(), pipeline.Run{Command: "sync"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []string{`UPDATE _atsync.info SET value = '1' WHERE key = 'format'`, `ALTER TABLE _atsync.runs DROP COLUMN quota`} {
+		if _, err := duckdb.Database(w).Exec(q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.Remember(t.Context(), "zone", "here"), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	db, err := duckdb.OpenReader(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs, err := duckdb.Runs(t.Context(), db, 5)
+	if err := errors.Join(err, db.Close()); err != nil || len(runs) != 1 || runs[0].Quota != nil {
+		t.Errorf("read as it is: %v, %v", runs, err)
+	}
+
+	w = open(t, path)
+	defer w.Close()
+	if zone, err := w.Recall(t.Context(), "zone"); zone != "here" || err != nil {
+		t.Errorf("remembered %q, %v", zone, err)
+	}
+	if err := w.EndRun(t.Context(), pipeline.Run{ID: id, Status: pipeline.StatusOK, Quota: &pipeline.QuotaUse{UsedAfter: 7}}); err != nil {
+		t.Fatal(err)
+	}
+	if runs, err = w.Runs(t.Context(), 5); err != nil || len(runs) != 1 || runs[0].Quota == nil || runs[0].Quota.UsedAfter != 7 {
+		t.Errorf("brought up to date: %v, %v", runs, err)
+	}
+}
+
 func TestOpenSettings(t *testing.T) {
 	w := open(t, filepath.Join(t.TempDir(), "a folder", "äöü 1.duckdb"))
 	defer w.Close()

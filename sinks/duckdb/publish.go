@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/atsync/atsync/pipeline"
+	"github.com/atsync/atsync/schemas/views"
 )
 
 // Publisher publishes a warehouse as a copy of its file. Readers that have the old copy open keep it; new
@@ -51,8 +52,8 @@ func (p *Publisher) Check() error {
 	return wrap(opts, "", "publish", errors.Join(err, os.RemoveAll(probe)))
 }
 
-// Pending reports whether something that readers see was committed since the target was made, or whether
-// there is no target. It knows of commits of earlier processes, too.
+// Pending reports whether something that readers see was committed since the target was made, whether the views
+// are to be made anew, or whether there is no target. It knows of commits of earlier processes, too.
 func (p *Publisher) Pending(ctx context.Context) (bool, error) {
 	if _, err := os.Stat(p.target); err != nil {
 		return true, nil //nolint:nilerr // whatever keeps it from being seen, Publish will say
@@ -63,6 +64,11 @@ func (p *Publisher) Pending(ctx context.Context) (bool, error) {
 		SELECT exists(FROM _atsync.loads, published WHERE ended_at > since AND (inserted + updated + deleted > 0 OR schema_changed))
 			OR exists(FROM _atsync.metadata, published WHERE changed_at > since)
 			OR exists(FROM _atsync.rejects, published WHERE acknowledged_at > since)`).Scan(&pending)
+	if err == nil && !pending {
+		var stale []views.View
+		stale, _, err = p.w.staleViews(ctx)
+		pending = len(stale) > 0
+	}
 	return pending, wrap(p.w.opts, "", "publish", err)
 }
 
@@ -88,6 +94,9 @@ func (p *Publisher) publish(ctx context.Context) (int64, error) {
 	}
 	unlock := sync.OnceFunc(p.w.unlock)
 	defer unlock()
+	if err := p.w.refreshViews(ctx); err != nil {
+		return 0, err
+	}
 	version, at := p.w.version.Load(), p.w.now()
 	if info, err := os.Stat(p.target); err == nil && p.done == version {
 		return info.Size(), nil
@@ -124,10 +133,7 @@ func (p *Publisher) publish(ctx context.Context) (int64, error) {
 // remember notes in the warehouse as of when the target is current. It is no commit that readers see.
 func (p *Publisher) remember(ctx context.Context, version int64, at time.Time) error {
 	err := p.w.write(ctx, func(s session) error {
-		if err := s.exec(`DELETE FROM _atsync.info WHERE key = 'published_at'`); err != nil {
-			return err
-		}
-		return s.exec(`INSERT INTO _atsync.info VALUES ('published_at', ?)`, at.Format(time.RFC3339Nano))
+		return saveInfo(s, "published_at", at.Format(time.RFC3339Nano))
 	})
 	if err != nil {
 		return err

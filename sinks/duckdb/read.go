@@ -159,26 +159,48 @@ func (w *Warehouse) Runs(ctx context.Context, limit int) ([]pipeline.Run, error)
 }
 
 func readRuns(ctx context.Context, db Queryer, limit int) (out []pipeline.Run, err error) {
+	quota, err := quotaColumn(ctx, db)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := db.QueryContext(ctx, `SELECT run_id, coalesce(tenant, ''), coalesce(command, ''), started_at, ended_at, status, requests,
-		coalesce(error, ''), coalesce(error_class, ''), streams::VARCHAR FROM _atsync.runs ORDER BY run_id DESC LIMIT ?`, limit)
+		coalesce(error, ''), coalesce(error_class, ''), streams::VARCHAR, `+quota+` FROM _atsync.runs ORDER BY run_id DESC LIMIT ?`, limit)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = rows.Close() }() // rows.Err tells
 	for rows.Next() {
 		var r pipeline.Run
-		var streams string
+		var streams, quota string
 		err := rows.Scan(&r.ID, &r.Tenant, &r.Command, when(&r.StartedAt), when(&r.EndedAt), &r.Status, &r.Requests,
-			&r.Error, &r.ErrorClass, &streams)
+			&r.Error, &r.ErrorClass, &streams, &quota)
 		if err != nil {
 			return nil, err
 		}
 		if err := json.Unmarshal([]byte(streams), &r.Streams); err != nil {
 			return nil, fmt.Errorf("run %d: %w", r.ID, err)
 		}
+		if err := json.Unmarshal([]byte(quota), &r.Quota); err != nil {
+			return nil, fmt.Errorf("run %d: %w", r.ID, err)
+		}
 		out = append(out, r)
 	}
 	return out, rows.Err()
+}
+
+// quotaColumn selects a run's quota, which a publication made before format 2 does not have.
+func quotaColumn(ctx context.Context, db Queryer) (expr string, err error) {
+	rows, err := db.QueryContext(ctx, `SELECT 1 FROM duckdb_columns() WHERE database_name = current_database()
+		AND schema_name = '_atsync' AND table_name = 'runs' AND column_name = 'quota'`)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = rows.Close() }() // rows.Err tells
+	expr = `'null'`
+	if rows.Next() {
+		expr = `coalesce(quota::VARCHAR, 'null')`
+	}
+	return expr, rows.Err()
 }
 
 // Freshness says how current one table is.

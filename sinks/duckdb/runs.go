@@ -2,6 +2,7 @@ package duckdb
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -12,11 +13,12 @@ import (
 	"github.com/atsync/atsync/pipeline"
 )
 
-// BeginRun records a run's start. Runs that an earlier process left running are marked interrupted.
+// BeginRun records a run's start. Runs that an earlier process left running are marked interrupted; a backfill only by
+// the next one, since it works beside others.
 func (w *Warehouse) BeginRun(ctx context.Context, run pipeline.Run) (int64, error) {
 	id := w.runID.Add(1)
 	err := w.write(ctx, func(s session) error {
-		if err := w.interrupt(s); err != nil {
+		if err := w.interrupt(s, run.Command); err != nil {
 			return err
 		}
 		return s.exec(`INSERT INTO _atsync.runs (run_id, tenant, command, started_at, status, requests, streams)
@@ -31,7 +33,7 @@ func (w *Warehouse) BeginRun(ctx context.Context, run pipeline.Run) (int64, erro
 	return id, nil
 }
 
-func (w *Warehouse) interrupt(s session) error {
+func (w *Warehouse) interrupt(s session, command string) error {
 	w.mu.Lock()
 	var mine []string
 	for id := range w.running {
@@ -39,11 +41,11 @@ func (w *Warehouse) interrupt(s session) error {
 	}
 	w.mu.Unlock()
 	query := `UPDATE _atsync.runs SET status = 'interrupted', ended_at = ?, error = 'the process ended before the run did', error_class = 'canceled'
-		WHERE status = 'running'`
+		WHERE status = 'running' AND (command <> 'backfill' OR command = ?)`
 	if len(mine) > 0 {
 		query += ` AND run_id NOT IN (` + strings.Join(mine, ", ") + `)`
 	}
-	return s.exec(query, w.now())
+	return s.exec(query, w.now(), command)
 }
 
 // EndRun records a run's outcome, with a load record for every stream that failed.
@@ -52,10 +54,19 @@ func (w *Warehouse) EndRun(ctx context.Context, run pipeline.Run) error {
 	if err != nil {
 		return w.fail("", "end run", err)
 	}
+	var quota sql.NullString
+	if run.Quota != nil {
+		b, err := json.Marshal(run.Quota)
+		if err != nil {
+			return w.fail("", "end run", err)
+		}
+		quota = sql.NullString{String: clean(string(b)), Valid: true}
+	}
 	err = w.write(ctx, func(s session) error {
 		n, err := s.count(`UPDATE _atsync.runs SET ended_at = ?, status = ?, requests = ?, error = ?, error_class = ?,
-			streams = CASE WHEN ? THEN streams ELSE ?::JSON END WHERE run_id = ?`, instant(run.EndedAt), string(run.Status), run.Requests, text(run.Error), text(string(run.ErrorClass)),
-			run.Streams == nil, clean(string(streams)), run.ID)
+			streams = CASE WHEN ? THEN streams ELSE ?::JSON END, quota = coalesce(?::JSON, quota) WHERE run_id = ?`,
+			instant(run.EndedAt), string(run.Status), run.Requests, text(run.Error), text(string(run.ErrorClass)),
+			run.Streams == nil, clean(string(streams)), quota, run.ID)
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/atsync/atsync/pipeline"
 	"github.com/atsync/atsync/pipeline/pipelinetest"
@@ -15,13 +16,13 @@ import (
 
 func TestSink(t *testing.T) {
 	pipelinetest.TestSink(t, func(t *testing.T) pipelinetest.Harness {
-		h := &harness{path: filepath.Join(t.TempDir(), "acme.duckdb")}
+		h := &harness{path: filepath.Join(t.TempDir(), "acme.duckdb"), now: time.Now}
 		h.open(t)
 		t.Cleanup(func() { h.close(t) })
 		return pipelinetest.Harness{Sink: h, Rows: h.rows, Reopen: func(t *testing.T) {
 			h.close(t)
 			h.open(t)
-		}}
+		}, Clock: func(now func() time.Time) { h.now = now }}
 	})
 }
 
@@ -29,6 +30,7 @@ func TestSink(t *testing.T) {
 type harness struct {
 	*duckdb.Warehouse
 	path string
+	now  func() time.Time
 }
 
 func open(t *testing.T, path string) *duckdb.Warehouse {
@@ -40,7 +42,14 @@ func open(t *testing.T, path string) *duckdb.Warehouse {
 	return w
 }
 
-func (h *harness) open(t *testing.T) { h.Warehouse = open(t, h.path) }
+func (h *harness) open(t *testing.T) {
+	t.Helper()
+	w, err := duckdb.Open(t.Context(), duckdb.Options{Path: h.path, Tenant: "acme", LockWait: -1, Now: func() time.Time { return h.now() }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Warehouse = w
+}
 
 func (h *harness) close(t *testing.T) {
 	if err := h.Close(); err != nil {

@@ -6,18 +6,13 @@ import (
 	"database/sql/driver"
 	"strings"
 	"time"
+
+	"github.com/atsync/atsync/schemas"
 )
 
-// ident quotes a name for SQL. Every name passes through it: those of user-defined fields are hostile input.
-// A NUL, which would end the statement text, and broken UTF-8 become U+FFFD.
-func ident(name string) string { return `"` + strings.ReplaceAll(clean(name), `"`, `""`) + `"` }
-
-// literal quotes a text for the few statements that take no parameters.
-func literal(text string) string { return `'` + strings.ReplaceAll(clean(text), `'`, `''`) + `'` }
-
-func clean(s string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
-}
+func ident(name string) string   { return schemas.QuoteIdent(name) }
+func literal(text string) string { return schemas.QuoteLiteral(text) }
+func clean(s string) string      { return schemas.CleanText(s) }
 
 // idents quotes names and joins them with commas.
 func idents(names []string) string {
@@ -84,6 +79,11 @@ func (w *Warehouse) write(ctx context.Context, fn func(session) error) error {
 		return err
 	}
 	defer w.unlock()
+	return w.transact(ctx, fn)
+}
+
+// transact runs fn in a transaction of its own. The caller holds the commit token.
+func (w *Warehouse) transact(ctx context.Context, fn func(session) error) error {
 	conn, err := w.db.Conn(ctx)
 	if err != nil {
 		return err

@@ -53,9 +53,21 @@ func (w *Warehouse) stream(ctx context.Context, entity string) (st pipeline.Stre
 
 // checkpoint reads an entity's checkpoint, zero if it has none.
 func checkpoint(ctx context.Context, q querier, entity string) (cp pipeline.Checkpoint, err error) {
-	err = q.QueryRowContext(ctx, `SELECT complete_through, full_at, reread_at, parent_load FROM _atsync.checkpoints WHERE entity = ?`, entity).
-		Scan(when(&cp.CompleteThrough), when(&cp.FullAt), when(&cp.RereadAt), &cp.ParentLoad)
-	return cp, noRows(err)
+	var logs string
+	err = q.QueryRowContext(ctx, `SELECT complete_through, full_at, reread_at, parent_load, coalesce(parent_id, 0),
+			coalesce(log_loads::VARCHAR, '{}')
+		FROM _atsync.checkpoints WHERE entity = ?`, entity).
+		Scan(when(&cp.CompleteThrough), when(&cp.FullAt), when(&cp.RereadAt), &cp.ParentLoad, &cp.ParentID, &logs)
+	if err != nil {
+		return cp, noRows(err)
+	}
+	if err := json.Unmarshal([]byte(logs), &cp.LogLoads); err != nil {
+		return cp, fmt.Errorf("checkpoint of %s: %w", entity, err)
+	}
+	if len(cp.LogLoads) == 0 {
+		cp.LogLoads = nil
+	}
+	return cp, nil
 }
 
 func (w *Warehouse) tableOf(ctx context.Context, entity string) (table string, err error) {
@@ -148,10 +160,7 @@ func (w *Warehouse) Recall(ctx context.Context, key string) (string, error) {
 // Remember keeps a value for later processes. It is no change that readers see.
 func (w *Warehouse) Remember(ctx context.Context, key, value string) error {
 	return w.fail("", "remember", w.write(ctx, func(s session) error {
-		if err := s.exec(`DELETE FROM _atsync.info WHERE key = ?`, rememberPrefix+key); err != nil {
-			return err
-		}
-		return s.exec(`INSERT INTO _atsync.info VALUES (?, ?)`, rememberPrefix+key, text(value))
+		return saveInfo(s, rememberPrefix+key, value)
 	}))
 }
 

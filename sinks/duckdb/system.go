@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/atsync/atsync/pipeline"
 )
@@ -20,7 +21,7 @@ type step struct {
 // steps lists the formats that need one, rising. A new one goes to the end, and its columns to systemTables.
 func steps() []step {
 	return []step{
-		{2, []string{
+		{3, []string{
 			`ALTER TABLE _atsync.rejects ADD COLUMN IF NOT EXISTS tenant VARCHAR`,
 			`ALTER TABLE _atsync.rejects ADD COLUMN IF NOT EXISTS acknowledged_at TIMESTAMPTZ`,
 			`ALTER TABLE _atsync.rejects ADD COLUMN IF NOT EXISTS acknowledged_by VARCHAR`,
@@ -48,10 +49,11 @@ func systemTables() []systemTable {
 	return []systemTable{
 		{"_atsync.checkpoints", "How far each entity has been read; written with the rows it speaks of. Times are Autotask's clock.",
 			`entity VARCHAR, table_name VARCHAR, class VARCHAR, complete_through TIMESTAMPTZ, full_at TIMESTAMPTZ,
-			reread_at TIMESTAMPTZ, parent_load BIGINT, load_id BIGINT, run_id BIGINT, updated_at TIMESTAMPTZ`},
-		{"_atsync.runs", "One row for each command that worked on this tenant; streams holds its report per entity.",
+			reread_at TIMESTAMPTZ, parent_load BIGINT, parent_id BIGINT, log_loads JSON, load_id BIGINT, run_id BIGINT,
+			updated_at TIMESTAMPTZ`},
+		{"_atsync.runs", "One row for each command that worked on this tenant; streams holds its report per entity, quota what it took of the hour's requests.",
 			`run_id BIGINT, tenant VARCHAR, command VARCHAR, started_at TIMESTAMPTZ, ended_at TIMESTAMPTZ, status VARCHAR,
-			requests BIGINT, error VARCHAR, error_class VARCHAR, streams JSON`},
+			requests BIGINT, error VARCHAR, error_class VARCHAR, streams JSON, quota JSON`},
 		{"_atsync.loads", "One row for each read of one entity, committed or failed.",
 			`load_id BIGINT, run_id BIGINT, entity VARCHAR, table_name VARCHAR, mode VARCHAR, class VARCHAR, complete BOOLEAN,
 			read_window JSON, started_at TIMESTAMPTZ, ended_at TIMESTAMPTZ, status VARCHAR, fetched BIGINT, inserted BIGINT,
@@ -69,10 +71,15 @@ func systemTables() []systemTable {
 			old_type VARCHAR, new_type VARCHAR, old_name VARCHAR, new_name VARCHAR, value VARCHAR`},
 		{"_atsync.tombstone_log", "Rows found deleted, and rows that came back (event: deleted, restored).",
 			`entity VARCHAR, table_name VARCHAR, id BIGINT, event VARCHAR, reason VARCHAR, load_id BIGINT, noted_at TIMESTAMPTZ`},
+		{"_atsync.stamp_misses", "Whole re-reads: how many rows differed though their stamps say that nothing changed since the last sync.",
+			`entity VARCHAR, table_name VARCHAR, load_id BIGINT, noted_at TIMESTAMPTZ, compared BIGINT, missed BIGINT, example_ids JSON`},
 		{"_atsync.holds", "A tenant whose login was refused: no request is sent until the credentials change.",
 			`tenant VARCHAR, since TIMESTAMPTZ, reason VARCHAR, fingerprint VARCHAR`},
+		{"_atsync.state_log", "Checkpoints changed by hand (atsync state): who, when, from what to what; a reset has no new one.",
+			`changed_at TIMESTAMPTZ, entity VARCHAR, command VARCHAR, old JSON, new JSON, changed_by VARCHAR, note VARCHAR`},
 		{"_atsync.metadata", "The tenant's entityInformation as last read, one row for each entity.",
 			`entity VARCHAR, metadata JSON, read_at TIMESTAMPTZ, changed_at TIMESTAMPTZ`},
+		chunksTable(),
 		{"main.picklists", "The choices of every picklist field, over time: one that vanishes stays, inactive.",
 			`entity VARCHAR, field VARCHAR, column_name VARCHAR, value VARCHAR, label VARCHAR, parent_value VARCHAR,
 			is_active BOOLEAN, is_default BOOLEAN, is_system BOOLEAN, sort_order BIGINT, first_seen TIMESTAMPTZ, last_seen TIMESTAMPTZ`},
@@ -85,7 +92,7 @@ SELECT (SELECT value FROM _atsync.info WHERE key = 'tenant') AS tenant,
 	l.table_name AS "table", l.entity, c.complete_through, l.last_success_at, coalesce(c.class, l.class) AS class,
 	to_microseconds(epoch_us(now()) - epoch_us(c.complete_through)) AS lag
 FROM (SELECT entity, arg_max(table_name, load_id) AS table_name, arg_max(class, load_id) AS class,
-		max(ended_at) FILTER (WHERE status = 'ok') AS last_success_at
+		max(ended_at) FILTER (WHERE status = 'ok' AND mode IS DISTINCT FROM 'fetch' AND mode IS DISTINCT FROM 'backfill') AS last_success_at
 	FROM _atsync.loads GROUP BY entity) l
 LEFT JOIN _atsync.checkpoints c ON c.entity = l.entity
 ORDER BY l.entity`
@@ -103,9 +110,11 @@ func (w *Warehouse) createSystem(ctx context.Context) error {
 			`CREATE TABLE IF NOT EXISTS _atsync.info (key VARCHAR, value VARCHAR)`,
 		}
 		for _, t := range systemTables() {
-			ddl = append(ddl,
-				`CREATE TABLE IF NOT EXISTS `+t.name+` (`+t.columns+`)`,
-				`COMMENT ON TABLE `+t.name+` IS `+literal(t.comment))
+			ddl = append(ddl, `CREATE TABLE IF NOT EXISTS `+t.name+` (`+t.columns+`)`)
+			for column := range strings.SplitSeq(t.columns, ",") { // a warehouse of an older format may lack some
+				ddl = append(ddl, `ALTER TABLE `+t.name+` ADD COLUMN IF NOT EXISTS `+column)
+			}
+			ddl = append(ddl, `COMMENT ON TABLE `+t.name+` IS `+literal(t.comment))
 		}
 		ddl = append(ddl, freshnessView,
 			`COMMENT ON VIEW _atsync.freshness IS 'Up to when each table is complete, and how long ago that is.'`)
@@ -131,20 +140,8 @@ func (w *Warehouse) format(ctx context.Context) (int, error) {
 	if err != nil || tables == 0 {
 		return 0, err
 	}
-	info := map[string]string{}
-	rows, err := w.db.QueryContext(ctx, `SELECT key, value FROM _atsync.info`)
+	info, err := readInfo(ctx, w.db)
 	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = rows.Close() }() // rows.Err tells
-	for rows.Next() {
-		var k, v string
-		if err := rows.Scan(&k, &v); err != nil {
-			return 0, err
-		}
-		info[k] = v
-	}
-	if err := rows.Err(); err != nil {
 		return 0, err
 	}
 	return w.checkInfo(info)
@@ -166,6 +163,31 @@ func (w *Warehouse) checkInfo(info map[string]string) (int, error) {
 			Remedy: "give each tenant its own file, or rename the tenant back"}
 	}
 	return version, nil
+}
+
+// readInfo returns the settings that the warehouse keeps of itself.
+func readInfo(ctx context.Context, q querier) (map[string]string, error) {
+	rows, err := q.QueryContext(ctx, `SELECT key, coalesce(value, '') FROM _atsync.info`)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }() // rows.Err tells
+	info := map[string]string{}
+	for rows.Next() {
+		var k, v string
+		if err := rows.Scan(&k, &v); err != nil {
+			return nil, err
+		}
+		info[k] = v
+	}
+	return info, rows.Err()
+}
+
+func saveInfo(s session, key, value string) error {
+	if err := s.exec(`DELETE FROM _atsync.info WHERE key = ?`, key); err != nil {
+		return err
+	}
+	return s.exec(`INSERT INTO _atsync.info VALUES (?, ?)`, key, text(value))
 }
 
 // noRows turns "no such row" into nil.

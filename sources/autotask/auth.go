@@ -123,7 +123,7 @@ func (c *Client) login(ctx context.Context) (pipeline.Login, error) {
 		return pipeline.Login{}, err
 	}
 	c.renew()
-	p, err := c.probe(ctx, opLogin, modeLogin, &tries{})
+	p, err := c.probe(ctx, &request{op: opLogin, mode: modeLogin}, &tries{})
 	if err != nil {
 		return pipeline.Login{}, err
 	}
@@ -136,7 +136,7 @@ func (c *Client) login(ctx context.Context) (pipeline.Login, error) {
 	c.session.loggedIn = true
 	c.session.mu.Unlock()
 	z := c.session.zone()
-	return pipeline.Login{ServerTime: p.at, BaseURL: z.BaseURL, ZoneName: z.Name, Database: z.Database,
+	return pipeline.Login{ServerTime: p.at, BaseURL: z.BaseURL, WebURL: z.WebURL, ZoneName: z.Name, Database: z.Database,
 		Threshold: p.threshold, Used: p.used, WindowMins: p.windowMins}, nil
 }
 
@@ -148,9 +148,9 @@ type proof struct {
 
 // probe asks ThresholdInformation, which proves the login and tells the quota; if the user may not read it,
 // Version does the former.
-func (c *Client) probe(ctx context.Context, op string, m mode, t *tries) (proof, error) {
+func (c *Client) probe(ctx context.Context, rq *request, t *tries) (proof, error) {
 	var p proof
-	rq := &request{op: op, mode: m, method: http.MethodGet, path: "ThresholdInformation", limit: 1 << 20}
+	rq.method, rq.path, rq.limit = http.MethodGet, "ThresholdInformation", 1<<20
 	rq.check = func(body []byte) error {
 		var a struct {
 			Threshold *int64 `json:"externalRequestThreshold"`
@@ -161,6 +161,7 @@ func (c *Client) probe(ctx context.Context, op string, m mode, t *tries) (proof,
 			return errors.New("the answer holds no threshold")
 		}
 		p.usage = usage{threshold: *a.Threshold, used: a.Used, windowMins: a.Mins}
+		c.counted(p.usage)
 		return nil
 	}
 	ans, err := c.call(ctx, rq, t)
@@ -168,7 +169,7 @@ func (c *Client) probe(ctx context.Context, op string, m mode, t *tries) (proof,
 		rq.path = "Version"
 		rq.check = func(body []byte) error { _, err := parseVersion(body); return err }
 		ans, err = c.call(ctx, rq, t)
-		if status, ok := errors.AsType[*statusError](err); ok && status.status == http.StatusNotFound && m != modeProof {
+		if status, ok := errors.AsType[*statusError](err); ok && status.status == http.StatusNotFound && rq.mode != modeProof {
 			return p, c.fail(rq, &failure{class: pipeline.ClassConfig,
 				err:    fmt.Errorf("%s is not Autotask's REST API (HTTP 404)", c.session.zone().BaseURL),
 				remedy: "correct the tenant's zone or url: " + zoneForms})
@@ -181,8 +182,17 @@ func (c *Client) probe(ctx context.Context, op string, m mode, t *tries) (proof,
 		p.at = at.UTC()
 	}
 	c.drop(ans)
-	c.quota.record(p.usage)
 	return p, nil
+}
+
+// counted takes over what the server counts, while the request that asked still is under way.
+func (c *Client) counted(u usage) {
+	c.quota.Load().record(u)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.tally.counted && u.threshold > 0 {
+		c.tally.before, c.tally.counted = u.used, true
+	}
 }
 
 // noProof reports whether an answer speaks of the right to ThresholdInformation, not of the login.
@@ -193,9 +203,10 @@ func noProof(err error, status *statusError) bool {
 	return pipeline.ClassOf(err) == pipeline.ClassRights || status.status == http.StatusNotFound
 }
 
-// poll refreshes the quota. What goes wrong with it is no reason to stop, unless the login is refused.
-func (c *Client) poll(ctx context.Context) *failure {
-	_, err := c.probe(ctx, opThreshold, modeLogin, &tries{attempts: c.limits.Attempts - 1})
+// poll refreshes the quota for a request of some priority, with one exchange that waits for nothing. What goes wrong
+// with it is no reason to stop, unless the login is refused.
+func (c *Client) poll(ctx context.Context, priority pipeline.Priority) *failure {
+	_, err := c.probe(ctx, &request{op: opThreshold, mode: modePoll, priority: priority}, &tries{attempts: c.limits.Attempts - 1})
 	switch pipeline.ClassOf(err) {
 	case pipeline.ClassCanceled:
 		return &failure{kind: kindCanceled, class: pipeline.ClassCanceled, err: context.Cause(ctx)}
@@ -259,7 +270,7 @@ func (c *Client) reauthorize(ctx context.Context, rq *request, t *tries, f *fail
 // prove finds out what a refused login means: the zone moved, a right is missing (both nil), or the
 // credentials are refused, which places the hold.
 func (c *Client) prove(ctx context.Context, rq *request, t *tries, f *failure) (moved bool, err error) {
-	if f.kind == kindRefused || rq.mode == modeLogin && t.proven {
+	if f.kind == kindRefused || (rq.mode == modeLogin || rq.mode == modePoll) && t.proven {
 		return false, c.refuse(ctx, rq, f.err.Error())
 	}
 	old, detail := c.session.zone(), ""
@@ -268,7 +279,7 @@ func (c *Client) prove(ctx context.Context, rq *request, t *tries, f *failure) (
 	case err == nil && z.BaseURL != old.BaseURL:
 		moved = true
 		z.Configured = old.Configured
-		c.session.setZone(z)
+		c.setZone(z)
 		c.log.WarnContext(ctx, "the tenant is in another zone", "was", old.host(), "is", z.host(), "configured", old.Configured)
 		if c.onMove != nil && c.zone != "" {
 			if err := c.onMove(context.WithoutCancel(ctx), Move{From: c.zone, To: z.BaseURL}); err != nil {
@@ -280,13 +291,13 @@ func (c *Client) prove(ctx context.Context, rq *request, t *tries, f *failure) (
 	case pipeline.ClassOf(err) == pipeline.ClassAuth:
 		detail = ", and zoneInformation does not know the user name"
 	}
-	if rq.mode == modeLogin {
+	if rq.mode == modeLogin || rq.mode == modePoll {
 		if moved {
 			return true, nil
 		}
 		return false, c.refuse(ctx, rq, f.err.Error()+" from "+old.host()+detail)
 	}
-	_, err = c.probe(ctx, opLogin, modeProof, &tries{})
+	_, err = c.probe(ctx, &request{op: opLogin, mode: modeProof}, &tries{})
 	if p, ok := errors.AsType[*failure](err); ok {
 		if p.kind == kindUnauthorized || p.kind == kindRefused {
 			return false, c.refuse(ctx, rq, p.err.Error()+" from "+c.session.zone().host()+detail)

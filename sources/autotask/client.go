@@ -5,11 +5,13 @@
 // login that is refused is tried at most twice before everything stops (the hold); that it keeps to the
 // thread limit per entity and leaves part of the hourly quota to others; and that no error, log line or
 // formatted value holds a secret.
-// It never writes to Autotask, never follows nextPageUrl, and knows no sink and no file.
+// It never writes to Autotask, never follows nextPageUrl (save for children of one parent, on the tenant's own zone),
+// and knows no sink and no file.
 package autotask
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +20,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/atsync/atsync/pipeline"
@@ -49,6 +52,10 @@ type Config struct {
 	// OnHold keeps a new hold, or with nil forgets it. It is called at most once per change.
 	OnHold func(ctx context.Context, hold *pipeline.Hold) error
 
+	// Quotas is shared by all clients of a process, so that those of one Autotask database share its quota.
+	// Nil: the client has one of its own.
+	Quotas *Quotas
+
 	Limits Limits
 }
 
@@ -62,8 +69,12 @@ type Limits struct {
 	Attempts         int           // per request that fails in a way that may pass: default 5
 	Backoff          time.Duration // before the second attempt, doubling up to 30 s: default 500 ms
 	RetryBudget      int           // retries between two logins, over all requests: default 200
-	QuotaShare       float64       // of the hourly threshold, all integrations together, at which reads wait: default 0.75
-	QuotaWait        time.Duration // how long a read waits for quota before it fails: default 1 h
+	ThreadPause      time.Duration // after the answer that an entity has too many requests at a time, times their number: default 5 s
+	HourPause        time.Duration // after the answer that the hour is used up, unless it says how long: default 60 s
+	QuotaShare       float64       // of the hourly threshold, all integrations together, at which live requests wait: default 0.75
+	BackgroundShare  float64       // the same for verify and backfill: default 0.40
+	QuotaWait        time.Duration // how long a live request waits for quota before it fails: default 1 h
+	BackgroundWait   time.Duration // the same for verify and backfill: default 24 h
 }
 
 func (l Limits) withDefaults() (Limits, error) {
@@ -86,8 +97,12 @@ func (l Limits) withDefaults() (Limits, error) {
 	orDefault(&l.Attempts, 5)
 	orDefault(&l.Backoff, 500*time.Millisecond)
 	orDefault(&l.RetryBudget, 200)
+	orDefault(&l.ThreadPause, 5*time.Second) // the server frees a thread slightly after its answer (api.md §7)
+	orDefault(&l.HourPause, time.Minute)
 	orDefault(&l.QuotaShare, 0.75)
+	orDefault(&l.BackgroundShare, 0.40)
 	orDefault(&l.QuotaWait, time.Hour)
+	orDefault(&l.BackgroundWait, 24*time.Hour)
 	return l, nil
 }
 
@@ -110,17 +125,20 @@ type Client struct {
 	onMove    func(ctx context.Context, move Move) error
 	zone      string // base URL as configured, or empty
 
+	code      string // fingerprint of the integration code, which threads are counted by
+	quotas    *Quotas
+	quota     atomic.Pointer[Quota] // of the database in the session's zone; nil before that is known
 	session   session
-	quota     *quota
+	waits     waits
 	zoneLock  lock
 	loginLock lock
 	defined   definitions
 	buffers   sync.Pool // of *bytes.Buffer
 
 	mu       sync.Mutex
-	buckets  map[string]*threads
 	requests map[string]int64
 	retries  int // left until the next login
+	tally    tally
 }
 
 var _ pipeline.Source = (*Client)(nil)
@@ -158,7 +176,8 @@ func New(cfg Config) (*Client, error) {
 		zone:      base,
 		discovery: Zone{BaseURL: found}.root(),
 		zoneLock:  newLock(), loginLock: newLock(), defined: definitions{lock: newLock()},
-		buckets: map[string]*threads{}, requests: map[string]int64{}, retries: limits.RetryBudget,
+		requests: map[string]int64{}, retries: limits.RetryBudget,
+		code: cfg.Credentials.codeFingerprint(), quotas: cmp.Or(cfg.Quotas, NewQuotas()),
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
@@ -173,9 +192,9 @@ func New(cfg Config) (*Client, error) {
 		base = to
 	}
 	if base != "" {
-		c.session.z = Zone{BaseURL: base, Database: database(base, "", cfg.Credentials.Username()), Configured: true}
+		c.setZone(Zone{BaseURL: base, Database: database(base, "", cfg.Credentials.Username()), Configured: true,
+			WebURL: webURL("", base, c.discovery)})
 	}
-	c.quota = newQuota(limits, c.log, c.poll)
 	c.buffers.New = func() any { return new(bytes.Buffer) }
 	transport := cfg.Transport
 	if transport == nil {
@@ -207,34 +226,19 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// bucket returns the thread limit that a request falls under.
-func (c *Client) bucket(rq *request) *threads {
-	key := strings.ToLower(rq.root())
-	if rq.url != "" {
-		key = "zoneinformation"
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	b := c.buckets[key]
-	if b == nil {
-		limit := c.limits.ThreadsPerEntity
-		if rq.entity == "" {
-			limit = 1 // thresholds have a thread limit of their own, and nothing here is in a hurry (api.md §7)
-		}
-		b = newThreads(limit)
-		c.buckets[key] = b
-	}
-	return b
+// setZone takes over where the tenant is, and with it the quota of its database.
+func (c *Client) setZone(z Zone) {
+	c.session.setZone(z)
+	c.quota.Store(c.quotas.of(z, c.creds.Username()))
 }
 
-// renew gives a new run its retries and threads back.
+// renew gives a new run its retries and threads back, and begins to count what it takes of the quota.
 func (c *Client) renew() {
+	c.quota.Load().restore(c.code)
+	c.waits.renew()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.retries = c.limits.RetryBudget
-	for _, b := range c.buckets {
-		b.reset()
-	}
+	c.retries, c.tally = c.limits.RetryBudget, tally{}
 }
 
 // spend takes one retry from the run's budget.

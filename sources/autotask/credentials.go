@@ -55,6 +55,13 @@ func (c Credentials) Fingerprint() string {
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }
 
+// codeFingerprint tells one integration code from another without telling what it is.
+func (c Credentials) codeFingerprint() string {
+	_, code, _ := c.values()
+	sum := sha256.Sum256([]byte("atsync thread fingerprint v1" + code))
+	return hex.EncodeToString(sum[:8])
+}
+
 // Diagnose names what looks mixed up in the values; see the function Diagnose.
 func (c Credentials) Diagnose() []Hint { return Diagnose(c.values()) }
 

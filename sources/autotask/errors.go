@@ -33,6 +33,7 @@ const (
 	kindNotFound                     // 404: this entity may not exist here
 	kindThreads                      // too many requests at once on one entity
 	kindHour                         // too many requests in the hour
+	kindSpent                        // waiting for quota did not help
 	kindCanceled                     // the caller gave up
 )
 

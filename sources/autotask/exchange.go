@@ -25,6 +25,8 @@ const (
 	opUDFs      = "udfs"
 	opQuery     = "query"
 	opCount     = "count"
+	opChildren  = "children"
+	opAccess    = "access"
 )
 
 var (
@@ -37,7 +39,8 @@ type mode uint8
 
 const (
 	modeNormal mode = iota // waits for quota and for a running proof of the login
-	modeLogin              // is the proof of the login: waits for no quota
+	modeLogin              // is the proof of the login: waits for no share of the quota
+	modePoll               // asks for the server's count, and is given up where it would have to wait
 	modeProof              // runs inside the auth procedure: waits for nothing, and hands failures back as they are
 )
 
@@ -48,8 +51,10 @@ type request struct {
 	method    string
 	path      string // below the zone's base URL
 	url       string // instead of path: an address that gets no credentials
+	object    string // whose threads it takes, if not those of path's first part
 	anonymous bool
 	mode      mode
+	priority  pipeline.Priority
 	body      []byte
 	limit     int64                   // of the answer's bytes
 	check     func(body []byte) error // of a 200; nil leaves it to the caller
@@ -57,9 +62,15 @@ type request struct {
 
 // root is the collection that a request is about: "Tickets" of "Tickets/query".
 func (rq *request) root() string {
+	if rq.object != "" {
+		return rq.object
+	}
 	root, _, _ := strings.Cut(rq.path, "/")
 	return root
 }
+
+// endpoint names the object that the request's thread is counted for (api.md §7).
+func (rq *request) endpoint() string { return strings.ToLower(rq.root()) }
 
 // answer is what one exchange brought. buf is the caller's until it calls Client.drop.
 type answer struct {
@@ -77,33 +88,19 @@ func (c *Client) drop(a answer) {
 }
 
 // attempt sends a request once, when quota, threads and session allow.
-func (c *Client) attempt(ctx context.Context, rq *request) (answer, *failure) {
-	bucket := c.bucket(rq)
-	var base string
-	var epoch uint64
-	for {
-		if f := c.admit(ctx, rq); f != nil {
-			return answer{}, f
-		}
-		if err := bucket.acquire(ctx); err != nil {
-			return answer{}, &failure{kind: kindCanceled, class: pipeline.ClassCanceled, err: err}
-		}
-		open := false
-		if base, epoch, open = c.session.enter(); open || rq.anonymous || rq.mode == modeProof {
-			break
-		}
-		bucket.release()
+func (c *Client) attempt(ctx context.Context, rq *request, t *tries) (answer, *failure) {
+	p, base, epoch, f := c.admit(ctx, rq, t)
+	if f != nil {
+		return answer{}, f
 	}
 	ans, err := c.exchange(ctx, rq, base)
 	ans.epoch = epoch
-	var f *failure
 	if err == nil {
 		f = c.judge(rq, ans)
 	}
-	if f != nil && f.kind == kindThreads {
-		bucket.lower() // before the thread is free for somebody else
+	if p != nil {
+		p.done(c.ending(err, f))
 	}
-	bucket.release()
 	if err != nil {
 		host := hostOf(base)
 		if rq.url != "" {
@@ -119,21 +116,53 @@ func (c *Client) attempt(ctx context.Context, rq *request) (answer, *failure) {
 	return ans, nil
 }
 
-// admit waits until a request may be sent.
-func (c *Client) admit(ctx context.Context, rq *request) *failure {
-	if rq.anonymous || rq.mode == modeProof {
-		return nil
+// admit waits until a request may be sent, and tells where to. A request without credentials needs no permit:
+// Autotask does not count it (api.md §2).
+func (c *Client) admit(ctx context.Context, rq *request, t *tries) (p *permit, base string, epoch uint64, f *failure) {
+	if rq.anonymous {
+		return nil, "", 0, nil
 	}
-	if err := c.session.pass(ctx); err != nil {
-		return &failure{kind: kindCanceled, class: pipeline.ClassCanceled, err: err}
+	for {
+		if rq.mode != modeProof {
+			if err := c.session.pass(ctx); err != nil {
+				return nil, "", 0, &failure{kind: kindCanceled, class: pipeline.ClassCanceled, err: err}
+			}
+			if hold := c.session.held(); hold != nil {
+				return nil, "", 0, heldFailure(hold)
+			}
+		}
+		if p, f = c.acquire(ctx, rq, t); f != nil {
+			return nil, "", 0, f
+		}
+		var open bool
+		if base, epoch, open = c.session.enter(); open || rq.mode == modeProof {
+			return p, base, epoch, nil
+		}
+		p.cancel()
 	}
-	if hold := c.session.held(); hold != nil {
-		return heldFailure(hold)
+}
+
+// ending tells the quota what became of an exchange.
+func (c *Client) ending(err error, f *failure) ending {
+	end := ending{answered: err == nil}
+	if f == nil {
+		return end
 	}
-	if rq.mode == modeLogin {
-		return nil
+	end.hour, end.threads = f.kind == kindHour, f.kind == kindThreads
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case end.hour:
+		end.answered = false
+		end.wait = jitter(c.limits.HourPause)
+		if asked, ok := retryAfter(f.answer.header, time.Now()); ok {
+			end.wait = asked
+		}
+		c.tally.hour++
+	case end.threads:
+		c.tally.threaded++
 	}
-	return c.quota.wait(ctx)
+	return end
 }
 
 // judge classifies an answer and checks its body.
@@ -190,10 +219,12 @@ func (c *Client) exchange(ctx context.Context, rq *request, base string) (answer
 		req.Header.Set("ApiIntegrationCode", code)
 		req.Header.Set("UserName", username)
 		req.Header.Set("Secret", secret)
-		c.quota.count()
 	}
 	c.mu.Lock()
 	c.requests[rq.entity]++
+	if !rq.anonymous {
+		c.tally.own[rq.priority]++
+	}
 	c.mu.Unlock()
 
 	ans := answer{sent: time.Now()}

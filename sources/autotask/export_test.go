@@ -54,3 +54,6 @@ func RetryAfter(h http.Header, now time.Time) (time.Duration, bool) { return ret
 
 // Backoff is backoff.
 func Backoff(base time.Duration, attempts int) time.Duration { return backoff(base, attempts) }
+
+// WebURL is webURL.
+func WebURL(told, base, discovery string) string { return webURL(told, base, discovery) }

@@ -20,14 +20,16 @@ const (
 	opExist operator = iota + 1
 	opGt
 	opGte
+	opLt
 	opLte
 	opIn
 	opOr
+	opEq
 )
 
 // MarshalText spells an operator as Autotask does.
 func (o operator) MarshalText() ([]byte, error) {
-	names := [...]string{opExist: "exist", opGt: "gt", opGte: "gte", opLte: "lte", opIn: "in", opOr: "or"}
+	names := [...]string{opExist: "exist", opGt: "gt", opGte: "gte", opLt: "lt", opLte: "lte", opIn: "in", opOr: "or", opEq: "eq"}
 	if o == 0 || int(o) >= len(names) {
 		return nil, fmt.Errorf("no operator %d", o)
 	}
@@ -46,20 +48,30 @@ type condition struct {
 type queryBody struct {
 	Filter     []condition `json:"filter"` // all of them must hold
 	MaxRecords int         `json:"MaxRecords,omitempty"`
+	Fields     []string    `json:"IncludeFields,omitempty"` // nil: all
 }
 
 // stampFormat is how a filter names an instant, to the millisecond, UTC.
 const stampFormat = "2006-01-02T15:04:05.000Z"
 
-// windowConditions returns the conditions that a window adds: none, one, or a group of alternatives.
+func instant(t time.Time) string { return t.UTC().Truncate(time.Millisecond).Format(stampFormat) }
+
+// windowConditions returns the conditions that a window adds: none, one, a group of alternatives, or the two ends
+// of a span.
 func windowConditions(w pipeline.Window) ([]condition, error) {
 	var alternatives []condition
 	n := len(w.Stamps) + len(w.In)
+	if !w.Before.IsZero() {
+		if n != 1 || len(w.Stamps) != 1 || w.NewerID != nil || !w.Since.Before(w.Before) {
+			return nil, fmt.Errorf("the window ends at %s, which takes a single stamp and an earlier beginning: %+v", w.Before, w)
+		}
+		return []condition{{Op: opGte, Field: w.Stamps[0], Value: instant(w.Since)}, {Op: opLt, Field: w.Stamps[0], Value: instant(w.Before)}}, nil
+	}
 	if len(w.Stamps) > 0 && w.Since.IsZero() {
 		return nil, fmt.Errorf("the window has stamps %v, but no time", w.Stamps)
 	}
 	for _, stamp := range w.Stamps {
-		alternatives = append(alternatives, condition{Op: opGte, Field: stamp, Value: w.Since.UTC().Truncate(time.Millisecond).Format(stampFormat)})
+		alternatives = append(alternatives, condition{Op: opGte, Field: stamp, Value: instant(w.Since)})
 	}
 	if w.NewerID != nil {
 		n++
@@ -82,8 +94,9 @@ func windowConditions(w pipeline.Window) ([]condition, error) {
 
 // sliceQuery asks for one slice; only the place in it changes from page to page.
 type sliceQuery struct {
-	fixed []condition // the window and the slice's end
-	size  int
+	fixed  []condition // the window and the slice's end
+	size   int
+	fields []string
 }
 
 func newSliceQuery(slice pipeline.Slice, size int) (*sliceQuery, error) {
@@ -94,13 +107,13 @@ func newSliceQuery(slice pipeline.Slice, size int) (*sliceQuery, error) {
 	if slice.Until != nil {
 		fixed = append(fixed, condition{Op: opLte, Field: "id", Value: *slice.Until})
 	}
-	return &sliceQuery{fixed: fixed, size: size}, nil
+	return &sliceQuery{fixed: fixed, size: size, fields: slice.Fields}, nil
 }
 
 // page returns the body that asks for the page behind an id, or for the first page: ids can be 0 or
 // negative, so that page asks for every id there is (api.md §4).
 func (q *sliceQuery) page(after *int64) ([]byte, error) {
-	return json.Marshal(queryBody{Filter: q.behind(after), MaxRecords: q.size})
+	return json.Marshal(queryBody{Filter: q.behind(after), MaxRecords: q.size, Fields: q.fields})
 }
 
 // count returns the body that counts the rows behind an id.

@@ -37,6 +37,11 @@ func TestQueryBodies(t *testing.T) {
 			`{"filter":[{"op":"or","items":[{"op":"gte","field":"lastActivityDate","value":"2026-03-01T00:00:00.000Z"},` +
 				`{"op":"gte","field":"createDate","value":"2026-03-01T00:00:00.000Z"},{"op":"gt","field":"id","value":7}]},` +
 				`{"op":"exist","field":"id"}]}`},
+		{"a span", pipeline.Slice{Window: pipeline.Window{Stamps: []string{"createDate"}, Since: since, Before: since.Add(time.Hour)}, After: new(int64(7))},
+			`{"filter":[{"op":"gte","field":"createDate","value":"2026-03-01T11:30:45.123Z"},` +
+				`{"op":"lt","field":"createDate","value":"2026-03-01T12:30:45.123Z"},{"op":"gt","field":"id","value":7}],"MaxRecords":500}`,
+			`{"filter":[{"op":"gte","field":"createDate","value":"2026-03-01T11:30:45.123Z"},` +
+				`{"op":"lt","field":"createDate","value":"2026-03-01T12:30:45.123Z"},{"op":"gt","field":"id","value":7}]}`},
 		{"in", pipeline.Slice{Window: pipeline.Window{In: []int64{0, 5, -1}, InField: "ticketID"}, After: new(int64(10))},
 			`{"filter":[{"op":"in","field":"ticketID","value":[0,5,-1]},{"op":"gt","field":"id","value":10}],"MaxRecords":500}`,
 			`{"filter":[{"op":"in","field":"ticketID","value":[0,5,-1]},{"op":"gt","field":"id","value":10}]}`},
@@ -61,9 +66,13 @@ func TestQueryBodies(t *testing.T) {
 
 func TestImpossibleWindows(t *testing.T) {
 	for name, w := range map[string]pipeline.Window{
-		"no time":  {Stamps: []string{"createDate"}},
-		"no field": {In: []int64{1}},
-		"too many": {In: make([]int64, 500), InField: "ticketID", NewerID: new(int64(1))},
+		"no time":               {Stamps: []string{"createDate"}},
+		"an end for two stamps": {Stamps: []string{"createDate", "lastActivityDate"}, Since: time.Unix(1, 0), Before: time.Unix(9, 0)},
+		"an end for ids":        {In: []int64{1}, InField: "id", Before: time.Unix(9, 0)},
+		"an end for nothing":    {Before: time.Unix(9, 0)},
+		"an end before it":      {Stamps: []string{"createDate"}, Since: time.Unix(9, 0), Before: time.Unix(1, 0)},
+		"no field":              {In: []int64{1}},
+		"too many":              {In: make([]int64, 500), InField: "ticketID", NewerID: new(int64(1))},
 	} {
 		if body, err := autotask.PageBody(pipeline.Slice{Window: w}, 500); err == nil {
 			t.Errorf("%s: %s", name, body)

@@ -71,7 +71,7 @@ func TestHourlyLimit(t *testing.T) {
 }
 
 func TestHourlyLimitThatStays(t *testing.T) {
-	for after, pauses := range map[string]int{"": 10, "7200": 0} {
+	for after, pauses := range map[string]int{"": 66, "7200": 0} { // one a minute within the patience of an hour
 		synctest.Test(t, func(t *testing.T) {
 			f := newFake(t, 1)
 			f.hook = func(w http.ResponseWriter, _ *http.Request, op string, _ int) bool {

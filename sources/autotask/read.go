@@ -23,7 +23,11 @@ const (
 // that is not full and names no next one. While a batch is emitted, the next page is already under way.
 func (c *Client) Read(ctx context.Context, slice pipeline.Slice, emit func(pipeline.Batch) error) error {
 	entity := slice.Table.Entity
-	rq := request{entity: entity.Name, op: opQuery, method: http.MethodPost, path: entity.Path + "/query", limit: c.limits.PageBytes}
+	if entity.PerParent() {
+		return c.readPerParent(ctx, slice, emit)
+	}
+	rq := request{entity: entity.Name, op: opQuery, method: http.MethodPost, path: entity.Path + "/query",
+		limit: c.limits.PageBytes, priority: slice.Priority}
 	q, err := newSliceQuery(slice, c.limits.PageSize)
 	if err != nil {
 		return c.fail(&rq, &failure{class: pipeline.ClassInternal, err: err})
@@ -31,7 +35,7 @@ func (c *Client) Read(ctx context.Context, slice pipeline.Slice, emit func(pipel
 	if err := c.ready(ctx); err != nil {
 		return err
 	}
-	r := &reader{c: c, rq: rq, query: q, dec: schemas.NewDecoder(slice.Table), after: slice.After, until: slice.Until}
+	r := &reader{c: c, rq: rq, query: q, dec: schemas.NewDecoder(slice.Table), after: slice.After, until: slice.Until, paged: slice.Paged}
 	return r.run(ctx, emit)
 }
 
@@ -43,6 +47,7 @@ type reader struct {
 	dec   *schemas.Decoder
 	after *int64 // last id seen
 	until *int64
+	paged bool // a batch a page
 
 	bytes int64     // decoded since the last batch
 	begun time.Time // when the batch's first page was asked for
@@ -84,7 +89,7 @@ func (r *reader) run(ctx context.Context, emit func(pipeline.Batch) error) error
 				return err
 			}
 		}
-		if last || r.dec.Rows() >= batchRows || r.bytes >= batchBytes {
+		if last || r.paged || r.dec.Rows() >= batchRows || r.bytes >= batchBytes {
 			if err := r.flush(emit); err != nil {
 				return err
 			}
@@ -173,8 +178,12 @@ func (r *reader) flush(emit func(pipeline.Batch) error) error {
 // Count asks how many rows a slice holds.
 func (c *Client) Count(ctx context.Context, slice pipeline.Slice) (int64, error) {
 	entity := slice.Table.Entity
-	rq := &request{entity: entity.Name, op: opCount, method: http.MethodPost, path: entity.Path + "/query/count", limit: c.limits.MetadataBytes}
+	rq := &request{entity: entity.Name, op: opCount, method: http.MethodPost, path: entity.Path + "/query/count",
+		limit: c.limits.MetadataBytes, priority: slice.Priority}
 	q, err := newSliceQuery(slice, c.limits.PageSize)
+	if err == nil && entity.PerParent() {
+		err = errors.New("what is read parent by parent can't be counted")
+	}
 	if err == nil {
 		rq.body, err = q.count(slice.After)
 	}
@@ -205,6 +214,9 @@ func (c *Client) Count(ctx context.Context, slice pipeline.Slice) (int64, error)
 func (c *Client) Describe(ctx context.Context, entity *schemas.Entity) (*schemas.Metadata, error) {
 	if err := c.ready(ctx); err != nil {
 		return nil, err
+	}
+	if entity.Class == schemas.ClassChild {
+		return c.describeChild(ctx, entity)
 	}
 	began := time.Now()
 	var m *schemas.Metadata

@@ -377,3 +377,13 @@ func TestCancelWhileHanging(t *testing.T) {
 		t.Errorf("%v does not say context.Canceled", err)
 	}
 }
+
+// TestReadPaged: every page is handed over on its own, the empty one behind a full last page aside.
+func TestReadPaged(t *testing.T) {
+	f := newFake(t, sequence(1, 1500)...)
+	c, _ := memoryClient(t, f, nil)
+	ids, batches, err := readIDs(t.Context(), c, pipeline.Slice{Paged: true})
+	if err != nil || len(ids) != 1500 || len(batches) != 3 {
+		t.Errorf("%d rows in %v, %v", len(ids), batches, err)
+	}
+}

@@ -16,25 +16,25 @@ const (
 	longestBackoff = 30 * time.Second
 	fewAttempts    = 3 // where a repetition rarely helps
 	mostPauses     = 10
-	threadPause    = 5 * time.Second  // the server frees a thread slightly after its answer (api.md §7)
-	hourPause      = 60 * time.Second // where no Retry-After says otherwise
-	longestPause   = time.Hour        // the quota's window
+	longestThread  = 5 * time.Minute // whatever Retry-After says
+	leastPause     = time.Minute     // after several in a row
+	longestPause   = time.Hour       // the quota's window
 )
 
 // tries is what one logical request has been through.
 type tries struct {
-	attempts int  // that failed and may pass
-	pauses   int  // for a thread
-	proven   bool // sent again after the login was proven or the zone moved
+	attempts int           // that failed and may pass
+	pauses   int           // for a thread
+	proven   bool          // sent again after the login was proven or the zone moved
+	waited   time.Duration // for quota
 }
 
 // call sends a request until it has an answer, or a failure that asking again won't cure. Errors are final:
 // *pipeline.Error, except in modeProof.
 func (c *Client) call(ctx context.Context, rq *request, t *tries) (answer, error) {
 	for {
-		ans, f := c.attempt(ctx, rq)
+		ans, f := c.attempt(ctx, rq, t)
 		if f == nil {
-			c.quota.progress()
 			return ans, nil
 		}
 		if err := c.settle(ctx, rq, t, f); err != nil {
@@ -53,7 +53,12 @@ func (c *Client) settle(ctx context.Context, rq *request, t *tries, f *failure) 
 	case kindThreads:
 		return c.yield(ctx, rq, t, f)
 	case kindHour:
-		return c.pause(ctx, rq, t, f)
+		if rq.mode == modePoll || rq.anonymous {
+			return c.fail(rq, f)
+		}
+		return nil // the quota has begun a pause, and the next attempt waits for its end
+	case kindSpent:
+		return c.fail(rq, f)
 	}
 	if rq.mode == modeProof {
 		return f
@@ -97,31 +102,17 @@ func (c *Client) again(ctx context.Context, rq *request, t *tries, f *failure, m
 func (c *Client) yield(ctx context.Context, rq *request, t *tries, f *failure) error {
 	t.pauses++
 	if t.pauses > mostPauses {
+		f.err = fmt.Errorf("%w (and again after %d pauses, with fewer requests at a time)", f.err, mostPauses)
 		f.remedy = "another integration with the same integration code uses up the threads of this entity: run at another time, " +
 			"or give atsync a tracking identifier of its own"
 		return c.fail(rq, f)
 	}
-	wait := jitter(threadPause * time.Duration(t.pauses))
+	wait := jitter(c.limits.ThreadPause * time.Duration(t.pauses))
 	if asked, ok := retryAfter(f.answer.header, time.Now()); ok {
-		wait = min(asked, longestPause)
+		wait = min(asked, longestThread)
 	}
 	c.log.WarnContext(ctx, "Autotask's thread limit is reached; going on with fewer", "entity", rq.entity, "wait", wait.Round(time.Second))
 	return c.sleep(ctx, rq, t.pauses, wait, f)
-}
-
-// pause stops all requests until the quota's window may have room again.
-func (c *Client) pause(ctx context.Context, rq *request, t *tries, f *failure) error {
-	wait := jitter(hourPause)
-	if asked, ok := retryAfter(f.answer.header, time.Now()); ok {
-		wait = asked
-	}
-	n, until := c.quota.pause(f.answer.sent, wait)
-	if n > mostPauses || wait > longestPause {
-		f.err = fmt.Errorf("the hourly request limit is reached: %w", f.err)
-		f.remedy = remedyQuota
-		return c.fail(rq, f)
-	}
-	return c.sleep(ctx, rq, n, time.Until(until), f)
 }
 
 // sleep tells the trace and waits.
@@ -183,11 +174,11 @@ func (c *Client) notFound(ctx context.Context, rq *request, f *failure) error {
 		f.remedy = "check the tenant's zone and autotask.discovery_url"
 		return c.fail(rq, f)
 	}
-	if rq.op == opUDFs {
-		return c.fail(rq, f) // its fields were there a moment ago
+	if rq.op == opUDFs || rq.op == opChildren {
+		return c.fail(rq, f) // its fields were there a moment ago; parents may have no children
 	}
 	if rq.op != opFields {
-		probe := &request{entity: rq.entity, op: opFields, method: http.MethodGet, limit: c.limits.MetadataBytes,
+		probe := &request{entity: rq.entity, op: opFields, priority: rq.priority, method: http.MethodGet, limit: c.limits.MetadataBytes,
 			path: rq.root() + "/entityInformation/fields"}
 		ans, err := c.call(ctx, probe, &tries{})
 		c.drop(ans)

@@ -27,6 +27,7 @@ type Zone struct {
 	Name       string // "America East 2"; empty if the zone was configured
 	BaseURL    string // "https://webservices14.autotask.net/ATServicesRest/V1.0"
 	Database   string // identity of the Autotask database behind it
+	WebURL     string // of the web application, ending in a slash: "https://ww14.autotask.net/"; empty: unknown
 	Configured bool   // the base URL is from the configuration, not from zoneInformation
 }
 
@@ -164,6 +165,7 @@ func (m Move) to(base, discovery string) string {
 type zoneAnswer struct {
 	ZoneName string      `json:"zoneName"`
 	URL      string      `json:"url"`
+	WebURL   string      `json:"webUrl"`
 	CI       json.Number `json:"ci"`
 }
 
@@ -184,7 +186,7 @@ func (c *Client) Zone(ctx context.Context) (Zone, error) {
 	if err != nil {
 		return Zone{}, err
 	}
-	c.session.setZone(z)
+	c.setZone(z)
 	return z, nil
 }
 
@@ -212,7 +214,7 @@ func (c *Client) lookup(ctx context.Context, t *tries) (Zone, error) {
 				err:    fmt.Errorf("zoneInformation names an address that can't be trusted: %w", err),
 				remedy: "check autotask.discovery_url, or set the tenant's zone"}
 		}
-		z = Zone{Name: a.ZoneName, BaseURL: base, Database: database(base, a.CI.String(), username)}
+		z = Zone{Name: a.ZoneName, BaseURL: base, Database: database(base, a.CI.String(), username), WebURL: webURL(a.WebURL, base, c.discovery)}
 		return nil
 	}
 	ans, err := c.call(ctx, rq, t)
@@ -222,6 +224,26 @@ func (c *Client) lookup(ctx context.Context, t *tries) (Zone, error) {
 	c.drop(ans)
 	return z, nil
 }
+
+var zoneHost = regexp.MustCompile(`^https://webservices([1-9][0-9]{0,2})\.autotask\.net/`)
+
+// webURL returns where a zone's web application is: as zoneInformation says, if that is a host to be trusted, else by
+// the zone's number (webservices14 and ww14 belong together, api.md §2), else "".
+func webURL(told, base, discovery string) string {
+	u, err := url.Parse(strings.TrimSpace(told))
+	if err == nil && u.Host != "" && u.User == nil && (u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname())) {
+		if root := u.Scheme + "://" + strings.ToLower(u.Host) + "/"; allowedHost(root, discovery) == nil {
+			return root
+		}
+	}
+	if m := zoneHost.FindStringSubmatch(base); m != nil {
+		return "https://ww" + m[1] + "." + autotaskDomain + "/"
+	}
+	return ""
+}
+
+// WebURL returns where people open the tenant's Autotask, as far as that is known already: "" before the zone is.
+func (c *Client) WebURL() string { return c.session.zone().WebURL }
 
 // database identifies the Autotask database behind a zone: by ci where zoneInformation told it, else by the
 // user name's domain, which a tenant's API users share.

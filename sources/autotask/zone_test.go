@@ -98,3 +98,28 @@ func FuzzParseZone(f *testing.F) {
 		}
 	})
 }
+
+func TestWebURL(t *testing.T) {
+	const discovery, base = "https://webservices.autotask.net", "https://webservices14.autotask.net/ATServicesRest/V1.0"
+	for _, tc := range []struct{ told, base, want string }{
+		{"https://ww14.autotask.net/", base, "https://ww14.autotask.net/"},
+		{"https://WWDE.autotask.net", base, "https://wwde.autotask.net/"},
+		{"https://ww5.autotask.net/Mvc/x?y#z", base, "https://ww5.autotask.net/"},
+		{"", base, "https://ww14.autotask.net/"},
+		{"https://evil.example/", base, "https://ww14.autotask.net/"},
+		{"http://ww14.autotask.net/", base, "https://ww14.autotask.net/"},
+		{"https://user@ww5.autotask.net/", base, "https://ww14.autotask.net/"},
+		{"javascript:alert(1)", base, "https://ww14.autotask.net/"},
+		{"http://127.0.0.1:8080/", base, "https://ww14.autotask.net/"},
+		{"", "https://webservices.autotask.net/ATServicesRest/V1.0", ""},
+		{"", "https://prde.autotask.net/ATServicesRest/V1.0", ""},
+		{"", "http://127.0.0.1:8080/ATServicesRest/V1.0", ""},
+	} {
+		if got := autotask.WebURL(tc.told, tc.base, discovery); got != tc.want {
+			t.Errorf("WebURL(%q, %q) = %q, want %q", tc.told, tc.base, got, tc.want)
+		}
+	}
+	if got := autotask.WebURL("http://127.0.0.1:8080/x", base, "http://127.0.0.1:9090"); got != "http://127.0.0.1:8080/" {
+		t.Errorf("on the loopback: %q", got)
+	}
+}

@@ -2,6 +2,7 @@ package autotasktest
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,7 +17,7 @@ func (d *Data) FillOthers(n int, seed uint64) {
 	defer d.mu.Unlock()
 	r := rand.New(rand.NewPCG(seed, 0x9e3779b9))
 	now := d.clock().UTC()
-	for _, e := range schemas.Catalogue() {
+	for _, e := range parentsFirst(schemas.Catalogue()) {
 		if e.Class == schemas.ClassNone || !e.Queryable && e.Class != schemas.ClassChild {
 			continue
 		}
@@ -24,7 +25,8 @@ func (d *Data) FillOthers(n int, seed uint64) {
 		if len(t.ids) > 0 {
 			continue
 		}
-		for i := range n {
+		ids := d.freshIDs(e, n)
+		for i := range ids {
 			cells := make([]cell, t.width())
 			for slot := range cells {
 				cells[slot] = null()
@@ -32,10 +34,36 @@ func (d *Data) FillOthers(n int, seed uint64) {
 					cells[slot] = d.filler(r, e, &t.shape.fields[slot], i, now)
 				}
 			}
-			cells[0] = cell{kind: kindInt, n: int64(i + 1)}
+			cells[0] = cell{kind: kindInt, n: ids[i]}
 			t.put(cells)
 		}
 	}
+}
+
+// parentsFirst sorts entities so that each comes after the one that its rows belong to.
+func parentsFirst(all []*schemas.Entity) []*schemas.Entity {
+	depth := func(e *schemas.Entity) (d int) {
+		for e.Follows() != "" {
+			e, _ = schemas.Lookup(e.Follows()) // the catalogue's tests see that it is there
+			d++
+		}
+		return d
+	}
+	slices.SortStableFunc(all, func(a, b *schemas.Entity) int { return depth(a) - depth(b) })
+	return all
+}
+
+// freshIDs returns the ids of n new rows: from 1, or those of parents where a row is stored under its parent's.
+func (d *Data) freshIDs(e *schemas.Entity, n int) []int64 {
+	if e.ParentKey == "id" {
+		parents := d.table(e.Parent).ids
+		return slices.Clone(parents[:min(n, len(parents))])
+	}
+	ids := make([]int64, n)
+	for i := range ids {
+		ids[i] = int64(i + 1)
+	}
+	return ids
 }
 
 // filler makes a value. Parent keys and stamps are never null.
@@ -44,7 +72,11 @@ func (d *Data) filler(r *rand.Rand, e *schemas.Entity, f *field, i int, now time
 	if !needed && r.IntN(4) == 0 {
 		return null()
 	}
-	if id, ok := d.someID(r, f.reference); ok && f.kind() == kindInt {
+	reference := f.reference
+	if f.name == e.ParentKey {
+		reference = e.Parent
+	}
+	if id, ok := d.someID(r, reference); ok && f.kind() == kindInt {
 		return cell{kind: kindInt, n: id}
 	}
 	if f.picklist && len(f.choices) > 0 {

@@ -39,6 +39,7 @@ type Handler struct {
 	clock   func() time.Time
 	denied  map[string]Denial // by lower-case entity
 	gone    map[string]bool
+	sights  map[string]func(Row) bool // rows that the user may see, by lower-case entity; nil: none
 	zone    Zone
 	version []string
 
@@ -58,6 +59,7 @@ func NewHandler(opts ...Option) *Handler {
 		clock:           time.Now,
 		denied:          map[string]Denial{},
 		gone:            map[string]bool{},
+		sights:          map[string]func(Row) bool{},
 		zone:            Zone{Name: "AE02", Number: 14, Database: 632538},
 		version:         []string{"V1.0", "V2.0"},
 		done:            make(chan struct{}),

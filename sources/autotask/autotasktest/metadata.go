@@ -46,6 +46,10 @@ func (h *Handler) info(e *schemas.Entity) []byte {
 		}
 		return `"None"`
 	}
+	query := access(e.Queryable)
+	if word := h.sightWord(e); word != "" {
+		query = word
+	}
 	hooks := false
 	switch e.Name {
 	case "Companies", "Contacts", "ConfigurationItems", "Tickets", "TicketNotes":
@@ -55,9 +59,9 @@ func (h *Handler) info(e *schemas.Entity) []byte {
 	b := append([]byte(`{"name":`), appendString(nil, name)...)
 	for _, m := range []struct{ key, value string }{
 		{"canCreate", strconv.FormatBool(writable)}, {"canDelete", strconv.FormatBool(e.Deletable)},
-		{"canQuery", strconv.FormatBool(e.Queryable)}, {"canUpdate", strconv.FormatBool(writable)},
+		{"canQuery", strconv.FormatBool(e.Queryable && query != `"None"`)}, {"canUpdate", strconv.FormatBool(writable)},
 		{"userAccessForCreate", access(writable)}, {"userAccessForDelete", access(e.Deletable)},
-		{"userAccessForQuery", access(e.Queryable)}, {"userAccessForUpdate", access(writable)},
+		{"userAccessForQuery", query}, {"userAccessForUpdate", access(writable)},
 		{"hasUserDefinedFields", strconv.FormatBool(e.HasUDF)}, {"supportsWebhookCallouts", strconv.FormatBool(hooks)},
 	} {
 		b = append(b, `,"`+m.key+`":`+m.value...)

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/atsync/atsync/schemas"
 )
 
 // paging is the position that nextPageUrl and prevPageUrl carry (api.md §4). It holds no filter. The
@@ -98,7 +100,15 @@ func (x *exchange) pageURL(which string, p paging) string {
 	if err != nil {
 		panic(err) // three plain fields always marshal
 	}
-	u := x.h.origin(x.r) + "/ATServicesRest/V1.0/" + x.route.entity.Path + "/query/" + which + "?paging=" + urlEncode(string(pos))
+	path := x.route.entity.Path
+	child := x.route.entity.Class == schemas.ClassChild
+	if child {
+		path = strings.Replace(x.route.entity.ChildPath, "{parentId}", strconv.FormatInt(x.route.id, 10), 1)
+	}
+	u := x.h.origin(x.r) + "/ATServicesRest/V1.0/" + path + "/query/" + which + "?paging=" + urlEncode(string(pos))
+	if child {
+		return string(appendString(nil, u)) // its path says which rows
+	}
 	if x.search != nil {
 		u += "&search=" + urlEncode(*x.search)
 	} else if x.r.Method == http.MethodGet {

@@ -94,6 +94,7 @@ func (h *Handler) serveQuery(x *exchange) response {
 		if f, err = t.compile(q); err != nil {
 			return
 		}
+		x.hide(t, f)
 		if x.edit.again {
 			f.lo = math.MinInt64
 		}
@@ -160,6 +161,7 @@ func (h *Handler) serveCount(x *exchange) response {
 	h.data.read(x.entity(), func(t *table) {
 		var f *filter
 		if f, err = t.compile(q); err == nil {
+			x.hide(t, f)
 			n = t.count(f)
 		}
 	})
@@ -175,6 +177,9 @@ func (h *Handler) serveItem(x *exchange) response {
 	b := []byte(`{"item":`)
 	h.data.read(x.entity(), func(t *table) {
 		i, ok := t.find(x.route.id)
+		if sees := x.sight(t); ok && sees != nil && !sees(i) {
+			ok = false
+		}
 		zone := !h.data.noZone
 		attachment := ok && t.shape.attachment()
 		switch {
@@ -200,7 +205,7 @@ func (s *shape) attachment() bool {
 
 // serveChildren answers {Parent}/{id}/{Child}: the first 500 rows, with links to the rest.
 func (h *Handler) serveChildren(x *exchange) response {
-	if x.route.entity.Class == "child" { // one object for each parent, stored under the parent's id
+	if x.route.entity.ParentKey == "id" { // one object for each parent, stored under the parent's id
 		return h.serveItem(x)
 	}
 	key := childKey(x.route)

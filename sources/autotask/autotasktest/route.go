@@ -43,16 +43,20 @@ type route struct {
 type routes struct {
 	root  map[string]*schemas.Entity // lower-case collection
 	child map[string]*schemas.Entity // lower-case "parent/child"
+	info  map[string]*schemas.Entity // lower-case name, of entities that have nothing but metadata at the root
 }
 
 func newRoutes() *routes {
-	rs := &routes{root: map[string]*schemas.Entity{}, child: map[string]*schemas.Entity{}}
+	rs := &routes{root: map[string]*schemas.Entity{}, child: map[string]*schemas.Entity{}, info: map[string]*schemas.Entity{}}
 	for _, e := range schemas.Catalogue() {
 		if e.Queryable {
 			rs.root[strings.ToLower(e.Path)] = e
 		}
 		if seg := strings.Split(strings.ToLower(e.ChildPath), "/"); len(seg) == 3 && e.Class != schemas.ClassNone {
 			rs.child[seg[0]+"/"+seg[2]] = e
+		}
+		if e.Class == schemas.ClassChild && !strings.Contains(e.Path, "/") {
+			rs.info[strings.ToLower(e.Path)] = e
 		}
 	}
 	return rs
@@ -99,6 +103,12 @@ func (rs *routes) entityRoute(seg []string) route {
 			return route{op: op, entity: e}
 		}
 	}
+	if known := rs.info[seg[0]]; known != nil {
+		switch op := collectionOp(strings.Join(seg[1:], "/")); op {
+		case OpInfo, OpFields, OpUDFs:
+			return route{op: op, entity: known}
+		}
+	}
 	id, err := strconv.ParseInt(seg[1], 10, 64)
 	if err != nil {
 		return route{}
@@ -119,6 +129,10 @@ func (rs *routes) entityRoute(seg []string) route {
 	switch op := collectionOp(strings.Join(seg[3:], "/")); op {
 	case OpInfo, OpFields, OpUDFs:
 		return route{op: op, entity: child, parent: seg[0]}
+	case OpNext, OpPrevious: // where the pages of an entity without a query are is not known
+		if child.Class == schemas.ClassChild {
+			return route{op: op, entity: child, id: id, parent: seg[0]}
+		}
 	}
 	if id, err = strconv.ParseInt(seg[3], 10, 64); err == nil && len(seg) == 4 {
 		return route{op: OpGet, entity: child, id: id, parent: seg[0]}

@@ -92,7 +92,12 @@ func (x *exchange) methodAllowed() (response, bool) {
 
 func (h *Handler) operate(x *exchange) response {
 	switch x.route.op {
-	case OpQuery, OpNext, OpPrevious:
+	case OpNext, OpPrevious:
+		if x.route.parent != "" {
+			return h.serveChildren(x)
+		}
+		return h.serveQuery(x)
+	case OpQuery:
 		return h.serveQuery(x)
 	case OpCount:
 		return h.serveCount(x)

@@ -95,7 +95,7 @@ func checkFormat(format, text string) *finding {
 	case "cron":
 		return checkCron(text)
 	case "timezone":
-		if _, err := time.LoadLocation(text); err != nil || text == "" {
+		if _, err := time.LoadLocation(text); err != nil || text == "" || text == "Local" {
 			return wrong("write an IANA name like UTC or Europe/Berlin", "unknown time zone %q", text)
 		}
 	case "entities":

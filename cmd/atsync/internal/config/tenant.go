@@ -33,6 +33,8 @@ type TenantConfig struct {
 	Threads  int    // per entity
 	Schema   string // evolve, warn or freeze
 
+	FullEvery time.Duration // how long change stamps are trusted; 0: for ever
+
 	WorkPath     string        // the private warehouse: data_dir/work/NAME.duckdb
 	PublishPath  string        // the published file
 	PublishEvery time.Duration // 0: after every run that changed something
@@ -71,6 +73,7 @@ func (c *Config) Tenant(name string) (TenantConfig, error) {
 		Zone: t.Zone, URL: t.URL, DiscoveryURL: c.Autotask.DiscoveryURL,
 		Schedule: schedule, Cron: t.Sync.Schedule, Location: location,
 		Entities: entities, Overlap: t.Sync.Overlap, Threads: t.Sync.Threads, Schema: t.Sync.Schema,
+		FullEvery:    t.Sync.FullEvery,
 		WorkPath:     filepath.Join(c.DataDir, "work", name+".duckdb"),
 		PublishPath:  strings.ReplaceAll(c.Sink.Path, "{tenant}", name),
 		PublishEvery: c.Publish.Every,

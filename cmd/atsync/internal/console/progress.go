@@ -31,6 +31,7 @@ type Progress struct {
 	failed   int
 	rows     int64
 	requests int64
+	waiting  map[string]pipeline.QuotaWait // tenants whose requests wait for quota
 }
 
 // stream is what is known of one entity at work.
@@ -54,6 +55,7 @@ func newProgress(w io.Writer, entities, tenants int, now func() time.Time) *Prog
 	p := &Progress{
 		bars: mpb.New(mpb.WithOutput(w), mpb.WithAutoRefresh()),
 		now:  now, start: now(), many: tenants > 1, expected: entities, streams: map[string]*stream{},
+		waiting: map[string]pipeline.QuotaWait{},
 	}
 	p.overall = p.line(1<<20, p.overallLine)
 	return p
@@ -95,6 +97,7 @@ func (p *Progress) Trace(tenant string) *pipeline.Trace {
 			_, _ = fmt.Fprintf(p, "… %s: %s failed (%s), attempt %d in %s\n",
 				p.name(tenant, entity), op, Clean(fmt.Sprint(cause)), attempt+1, Duration(wait))
 		},
+		Waiting:        func(w pipeline.QuotaWait) { p.wait(tenant, w) },
 		StreamFinished: func(r pipeline.StreamReport) { p.finished(key(r.Entity), p.name(tenant, r.Entity), r) },
 	}
 }
@@ -139,6 +142,16 @@ func (p *Progress) update(key string, change func(*stream)) {
 	p.requests += s.requests - requests
 }
 
+// wait notes that a tenant's requests wait for quota, or that they no longer do.
+func (p *Progress) wait(tenant string, w pipeline.QuotaWait) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.waiting, tenant)
+	if w.Waiting {
+		p.waiting[tenant] = w
+	}
+}
+
 func (p *Progress) finished(key, name string, r pipeline.StreamReport) {
 	failed := r.Status == pipeline.StatusFailed || r.Status == pipeline.StatusPartial
 	p.mu.Lock()
@@ -176,6 +189,15 @@ func (p *Progress) overallLine(width int) string {
 	}
 	if p.failed > 0 {
 		parts = append(parts, fmt.Sprintf("%d failed", p.failed))
+	}
+	var until time.Time
+	for _, w := range p.waiting {
+		if w.Until.After(until) {
+			until = w.Until
+		}
+	}
+	if len(p.waiting) > 0 {
+		parts = append(parts, "waiting for quota, until "+until.Local().Format("15:04")+" at the latest")
 	}
 	return fit("  "+strings.Join(parts, "  "), width)
 }

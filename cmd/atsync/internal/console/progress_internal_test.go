@@ -77,6 +77,15 @@ func TestProgressCountsAndLeavesFailuresBehind(t *testing.T) {
 	if !strings.HasPrefix(line, "  40/40 entities  40,000 rows  81 requests  ") || !strings.HasSuffix(line, "  1 failed") {
 		t.Errorf("overall: %q", line)
 	}
+	until := time.Date(2026, 3, 1, 12, 34, 0, 0, time.Local)
+	trace.Waiting(pipeline.QuotaWait{Waiting: true, Until: until})
+	if line := p.overallLine(0); !strings.HasSuffix(line, "  waiting for quota, until 12:34 at the latest") {
+		t.Errorf("while requests wait: %q", line)
+	}
+	trace.Waiting(pipeline.QuotaWait{})
+	if line := p.overallLine(0); strings.Contains(line, "waiting") {
+		t.Errorf("when they go on: %q", line)
+	}
 	p.Wait()
 	text := out.String()
 	for _, want := range []string{"✗ Entityxxx: broken [2J\n", "… Entityxxx: query failed (reset), attempt 2 in 2.0s\n"} {
