@@ -61,9 +61,8 @@ func (s *storm) run() {
 	s.Logf("%d edits", s.edits)
 
 	s.must("sync", 0)
-	db := openPublished(s.T, s.published())
 	for _, entity := range killEntities() {
-		if lost := lostRows(db, s.server.Data(), entity); lost != "" {
+		if lost := s.lostRows(entity); lost != "" {
 			s.Errorf("after one sync in silence: %s: %s", entity, lost)
 		}
 	}
@@ -171,7 +170,12 @@ func (s *storm) remove(entity string, id int64) {
 
 // lostRows returns the first row of the source that the warehouse lacks or holds in another version, or "". Rows that the
 // source no longer has don't count.
-func lostRows(db *sql.DB, data *autotasktest.Data, entity string) string {
+func (s *storm) lostRows(entity string) string {
+	db, err := sql.Open("duckdb", s.published()+"?access_mode=READ_ONLY")
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = db.Close() }() // DuckDB would show the same version to whoever opens the file next
 	cols, err := warehouseColumns(db, entity)
 	if err != nil {
 		return err.Error()
@@ -196,7 +200,7 @@ func lostRows(db *sql.DB, data *autotasktest.Data, entity string) string {
 	if err := rows.Err(); err != nil {
 		return err.Error()
 	}
-	for _, row := range data.Rows(entity) {
+	for _, row := range s.server.Data().Rows(entity) {
 		values := have[strconv.FormatInt(row.ID, 10)]
 		if values == nil {
 			return fmt.Sprintf("row %d is missing", row.ID)

@@ -129,7 +129,7 @@ func TestVerifyWithFivePercentGone(t *testing.T) {
 		}
 	}
 	run, err := r.verify(pipeline.VerifyRequest{Repair: true})
-	if s := stream(t, run, "Tickets"); pipeline.ClassOf(err) != pipeline.ClassGuard || s.Requests != 1 {
+	if s := stream(t, run, "Tickets"); pipeline.ClassOf(err) != pipeline.ClassGuard || s.Requests != 2 { // a count, and whether the user may read them
 		t.Errorf("%d requests, error %v", s.Requests, err)
 	}
 	if len(r.deleted("tickets")) != 0 {
