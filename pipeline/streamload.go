@@ -20,6 +20,9 @@ type streamLoad struct {
 
 func (s *run) begin(ctx context.Context, spec LoadSpec) (*streamLoad, error) {
 	spec.RunID = s.rec.ID
+	if o := s.outlineOf(spec.Table.Entity.Name); o != nil {
+		spec.Frozen = o.frozen
+	}
 	load, err := s.Sink.Begin(ctx, spec)
 	if err != nil {
 		return nil, err
@@ -35,6 +38,9 @@ func (l *streamLoad) stage(ctx context.Context) func(Batch) error {
 				l.lastID = id
 			}
 			l.distinct++
+		}
+		if err := l.outdated(ctx, l.spec.Table, b.Rejects); err != nil {
+			return err
 		}
 		return l.load.Stage(ctx, b)
 	}

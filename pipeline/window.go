@@ -30,7 +30,7 @@ func (s *run) readWindow(ctx context.Context, t *schemas.Table, state StreamStat
 	var enough func(announced int64) error
 	if complete && announces(t, plan, state) {
 		enough = func(announced int64) error {
-			if plan.Mode == ModeFirst {
+			if plan.Mode == ModeFirst || plan.Refill {
 				return nil
 			}
 			return s.guard(ctx, t.Entity, state.LiveRows-announced, state.LiveRows)
@@ -47,7 +47,12 @@ func (s *run) readWindow(ctx context.Context, t *schemas.Table, state StreamStat
 		}
 	}
 	if complete && plan.Mode != ModeFirst {
-		if c.Tombstones, err = s.absent(ctx, l, state, t); err != nil {
+		c.Tombstones, err = s.absent(ctx, l, state, t)
+		if plan.Refill && err != nil && ClassOf(err) == ClassGuard {
+			// The read was made to fill columns: that it found out more than it may act on must not stop it.
+			report.Warnings = append(report.Warnings, err.Error())
+			c.Checkpoint.FullAt = state.Checkpoint.FullAt
+		} else if err != nil {
 			return err
 		}
 		c.Reason = string(ModeFull)

@@ -2,6 +2,7 @@ package pipelinetest
 
 import (
 	"github.com/atsync/atsync/pipeline"
+	"github.com/atsync/atsync/schemas"
 )
 
 func flushTests() map[string]func(*fixture) {
@@ -13,6 +14,7 @@ func flushTests() map[string]func(*fixture) {
 		"FlushWithoutRows":        testFlushEmpty,
 		"FlushWidens":             testFlushWidens,
 		"FlushOnlyFreshLoads":     testFlushStale,
+		"FlushedLoadGetsColumns":  testFlushedColumns,
 		"FlushedThenReadAgain":    testFlushedAgain,
 		"FlushedLoadThatIsKilled": testFlushedKilled,
 	}
@@ -55,7 +57,7 @@ func testFlushedLoadGoesOn(f *fixture) {
 	f.flush(l, f.left(2))
 	f.stage(l, f.batch(page(widget(3, "c", 0))))
 	cp := pipeline.Checkpoint{CompleteThrough: f.clock}
-	f.counts(pipeline.LoadResult{Fetched: 2, Inserted: 2}, f.commit(l, pipeline.Commit{Checkpoint: cp}))
+	f.counts(pipeline.LoadResult{Fetched: 2, Inserted: 2, SchemaChanged: true}, f.commit(l, pipeline.Commit{Checkpoint: cp}))
 	f.equal("checkpoint", cp, f.state().Checkpoint)
 	f.equal("rows", want("id=1|name=a", "id=2|name=b", "id=3|name=c"), f.rows("id", "name"))
 	f.counts(pipeline.LoadResult{Fetched: 2, Updated: 1, Unchanged: 1}, f.load(page(widget(1, "A", 1), widget(2, "b", 0))))
@@ -142,7 +144,7 @@ func testFlushedAgain(f *fixture) {
 	f.equal("error", nil, err)
 	f.equal("absent", []int64{2}, ids)
 	res := f.commit(l, pipeline.Commit{Tombstones: ids, Reason: "full", Checkpoint: pipeline.Checkpoint{CompleteThrough: f.clock}})
-	f.counts(pipeline.LoadResult{Fetched: 2, Inserted: 1, Unchanged: 1, Deleted: 1}, res)
+	f.counts(pipeline.LoadResult{Fetched: 2, Inserted: 1, Unchanged: 1, Deleted: 1, SchemaChanged: true}, res)
 	f.equal("checkpoint", pipeline.Checkpoint{CompleteThrough: f.clock}, f.state().Checkpoint)
 }
 
@@ -164,4 +166,24 @@ func testFlushedKilled(f *fixture) {
 	f.Reopen(f.T)
 	begin()
 	f.equal("loads", want("status=interrupted"), only(f.Rows(f.T, "_atsync.loads", "load_id"), "status"))
+}
+
+// testFlushedColumns: a field that came while a load was interrupted is missing in the rows that were stored before.
+func testFlushedColumns(f *fixture) {
+	l := f.begin(pipeline.LoadSpec{Fresh: true, Complete: true})
+	f.stage(l, f.batch(page(widget(1, "a", 0))))
+	f.flush(l, f.left(1))
+	f.equal("abort", nil, l.Abort())
+	e := widgets()
+	e.Fields = append(e.Fields, schemas.Field{Name: "color", Type: "string"})
+	f.table = schemas.NewTable(e, nil, f.state().Columns)
+	l = f.begin(pipeline.LoadSpec{Fresh: true, Complete: true})
+	f.stage(l, f.batch(page(`{"id":2,"name":"b","color":"red"}`)))
+	f.flush(l, f.left(2))
+	f.stage(l, f.batch(page(`{"id":3,"name":"c","color":"blue"}`)))
+	f.commit(l, pipeline.Commit{})
+	f.equal("rows", want("id=1", "id=2|color=red", "id=3|color=blue"), f.rows("id", "color"))
+	for _, c := range f.state().Columns {
+		f.equal("partial: "+c.Name, c.Name == "color", c.PartialSince != 0)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,27 +73,15 @@ func (l *load) commit(ctx context.Context, c pipeline.Commit) (pipeline.LoadResu
 func (l *load) merge(s session, c pipeline.Commit) (pipeline.LoadResult, error) {
 	res := pipeline.LoadResult{LoadID: l.loadID, Fetched: l.fetched}
 	now := l.w.now()
-	switch {
-	case !l.direct:
-		if err := l.fitMerge(s); err != nil {
-			return res, err
-		}
-	case l.target == nil: // nothing was staged
-		if err := l.fitTable(nil); err != nil {
-			return res, err
-		}
-	}
-	to := l.target
-	changed, err := describe(s, l.spec.Table, l.stored, to, l.changes, l.loadID, now)
-	if err != nil {
+	var err error
+	if res.SchemaChanged, err = l.settleShape(s, c, now); err != nil {
 		return res, err
 	}
-	res.SchemaChanged = changed || l.evolved
 	if err := l.flushRejects(s); err != nil {
 		return res, err
 	}
 	switch {
-	case l.flushed || l.direct && l.base > 0:
+	case l.goesOn():
 		err = l.complete(s, &res, now)
 	case l.direct:
 		err = l.settle(s, &res)
@@ -117,13 +106,34 @@ func (l *load) merge(s session, c pipeline.Commit) (pipeline.LoadResult, error) 
 	return res, l.saveCheckpoint(s, c.Checkpoint, now)
 }
 
+// settleShape brings the table to its shape and reports whether readers see a difference.
+func (l *load) settleShape(s session, c pipeline.Commit, now time.Time) (bool, error) {
+	var err error
+	switch {
+	case !l.direct:
+		err = l.fitMerge(s)
+	case l.target == nil: // nothing was staged
+		err = l.fitTable(nil)
+	}
+	if err != nil {
+		return false, err
+	}
+	l.fill(l.target)
+	changed, err := l.describe(s, now)
+	if err != nil || changed || l.evolved || len(c.Chunks) > 0 {
+		return changed || l.evolved, err
+	}
+	// a table that was unfinished has not been published yet
+	n, err := s.number(`SELECT count(*) FROM _atsync.checkpoints WHERE entity = ? AND progress IS NOT NULL`, l.spec.Table.Entity.Name)
+	return n > 0, err
+}
+
 // fitMerge evolves the table for the staged columns. Afterwards target is the table's shape.
 func (l *load) fitMerge(s session) error {
 	to, changes := l.stored.grow(l.spec.Table.Columns)
 	to, more := to.grow(l.target)
-	l.changes = append(changes, more...)
 	l.staged, l.target = l.target, to
-	return evolve(s, l.spec.Table, l.stored, to, l.changes)
+	return evolve(s, l.spec.Table, l.stored, to, append(changes, more...))
 }
 
 // settle removes duplicate ids from a table that this load alone has filled.
@@ -152,9 +162,13 @@ func (l *load) upsert(s session, res *pipeline.LoadResult, now time.Time) error 
 		older += ` AND NOT coalesce(` + sv + ` > ` + tv + `, false)`
 	}
 	older = `coalesce(` + older + `, false) OR coalesce(s._synced_at < t._deleted_at AND t._deleted_at <= ` + clock + `, false)`
+	same := []string{`t._row_hash = s._row_hash AND t._deleted_at IS NULL`}
+	for _, name := range l.doubtful() {
+		same = append(same, `t.`+ident(name)+` IS NOT DISTINCT FROM s.`+ident(name)+`::`+l.target.find(name).Type.SQL())
+	}
 	// one pass over the narrow columns of the table answers every later question
 	err = s.exec(`CREATE TEMP TABLE ` + ident(matchTable) + ` AS SELECT s.rowid AS stage_row, s.id, ` + older + ` AS older,
-		t._row_hash = s._row_hash AND t._deleted_at IS NULL AS same, t._deleted_at IS NOT NULL AS dead, ` + l.unseen("s.") + ` AS unseen
+		` + strings.Join(same, " AND ") + ` AS same, t._deleted_at IS NOT NULL AS dead, ` + l.unseen("s.") + ` AS unseen
 		FROM ` + stage + ` s JOIN ` + table + ` t ON t.id = s.id`)
 	if err != nil {
 		return err
@@ -170,19 +184,37 @@ func (l *load) upsert(s session, res *pipeline.LoadResult, now time.Time) error 
 	if res.Rejected, err = l.settleRejects(s, stage); err != nil {
 		return err
 	}
-	same, err := s.count(`DELETE FROM ` + stage + ` WHERE rowid IN (SELECT stage_row FROM ` + tempTable(matchTable) + ` WHERE same AND NOT older)`)
+	unchanged, err := s.count(`DELETE FROM ` + stage + ` WHERE rowid IN (SELECT stage_row FROM ` + tempTable(matchTable) + ` WHERE same AND NOT older)`)
 	if err != nil {
 		return err
 	}
-	res.Unchanged = skipped + same
+	res.Unchanged = skipped + unchanged
 	res.Updated = matched - res.Unchanged
 	res.Inserted = distinct - matched
 	if res.Updated > 0 {
+		if err := l.carry(s); err != nil {
+			return err
+		}
 		if err := l.replace(s, res.Updated, now); err != nil {
 			return err
 		}
 	}
 	return l.insertStaged(s, res.Inserted+res.Updated)
+}
+
+// carry sets aside the stored values of columns that not every batch had, before the rows that hold them are
+// replaced: those of retired fields above all, which nobody can read again.
+func (l *load) carry(s session) error {
+	for _, c := range l.stored {
+		if l.everywhere[c.Name] != l.batches {
+			l.carried = append(l.carried, c.Name)
+		}
+	}
+	if len(l.carried) == 0 {
+		return nil
+	}
+	return s.exec(`CREATE TEMP TABLE ` + ident(carryTable) + ` AS SELECT t.id, ` + prefixed("t.", l.carried) + ` FROM ` +
+		mainTable(l.spec.Table.Name) + ` t WHERE t.id IN (SELECT id FROM ` + tempTable(stageTable) + `)`)
 }
 
 // replace removes the stored versions of staged rows, and notes the tombstones among them.
@@ -204,24 +236,46 @@ func (l *load) insertStaged(s session, want int64) error {
 	if want == 0 {
 		return nil
 	}
-	names := make([]string, 0, len(l.staged)+4)
-	values := make([]string, 0, len(l.staged)+4)
+	names := make([]string, 0, len(l.target)+4)
+	values := make([]string, 0, len(l.target)+4)
+	from := tempTable(stageTable) + ` s`
 	for _, c := range l.staged {
-		names = append(names, c.Name)
-		values = append(values, ident(c.Name)) // the table's type is the same or wider: the cast is exact
+		if !slices.Contains(l.carried, c.Name) {
+			names = append(names, c.Name)
+			values = append(values, "s."+ident(c.Name)) // the table's type is the same or wider: the cast is exact
+		}
+	}
+	for _, name := range l.carried {
+		value, typ := "k."+ident(name), l.target.find(name).Type.SQL()
+		if l.staged.find(name) != nil {
+			value = "coalesce(s." + ident(name) + "::" + typ + ", " + value + ")"
+		}
+		names = append(names, name)
+		values = append(values, value)
+	}
+	if len(l.carried) > 0 {
+		from += ` LEFT JOIN ` + tempTable(carryTable) + ` k ON k.id = s.id`
 	}
 	for _, c := range systemColumns()[:3] {
 		names = append(names, c[0])
-		values = append(values, ident(c[0]))
+		values = append(values, "s."+ident(c[0]))
 	}
 	names = append(names, schemas.ColLoadID)
 	values = append(values, fmt.Sprint(l.loadID))
-	n, err := s.count(`INSERT INTO ` + mainTable(l.spec.Table.Name) + ` (` + idents(names) + `) SELECT ` + strings.Join(values, ", ") +
-		` FROM ` + tempTable(stageTable))
+	n, err := s.count(`INSERT INTO ` + mainTable(l.spec.Table.Name) + ` (` + idents(names) + `) SELECT ` + strings.Join(values, ", ") + ` FROM ` + from)
 	if err == nil && n != want {
 		err = fmt.Errorf("%d rows written, %d expected", n, want)
 	}
 	return err
+}
+
+// prefixed quotes names, puts a prefix before each and joins them with commas.
+func prefixed(prefix string, names []string) string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = prefix + ident(n)
+	}
+	return strings.Join(out, ", ")
 }
 
 // dedupe keeps the newest version of each id, of equals the one staged last, and returns how many ids there

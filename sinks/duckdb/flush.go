@@ -3,6 +3,7 @@ package duckdb
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/atsync/atsync/pipeline"
@@ -66,7 +67,7 @@ func (l *load) flush(ctx context.Context, cp pipeline.Checkpoint) error {
 		return err
 	}
 	l.begun, l.flushed = false, true
-	l.stored, l.changes = l.target, nil
+	l.stored = slices.Clone(l.target)
 	l.w.version.Add(1)
 	return nil
 }
@@ -79,7 +80,8 @@ func (l *load) storeRows(s session, cp pipeline.Checkpoint) error {
 			return err
 		}
 	}
-	changed, err := describe(s, l.spec.Table, l.stored, l.target, l.changes, l.loadID, now)
+	l.fill(l.target)
+	changed, err := l.describe(s, now)
 	if err != nil {
 		return err
 	}
@@ -103,13 +105,17 @@ func (l *load) storeRejects(s session, now time.Time) error {
 	if err := l.flushRejects(s); err != nil || !l.spilled {
 		return err
 	}
-	err := s.exec(`INSERT INTO _atsync.rejects SELECT ?, ?, id, column_name, any_value(field), any_value(raw), any_value(reason), ?, ?::TIMESTAMPTZ
-		FROM `+tempTable(rejectTable)+` GROUP BY id, column_name`, l.spec.Table.Entity.Name, l.spec.Table.Name, l.loadID, now)
+	err := s.exec(`INSERT INTO _atsync.rejects (entity, table_name, id, column_name, field, raw, reason, load_id, found_at, tenant)
+		SELECT ?, ?, id, column_name, any_value(field), any_value(raw), any_value(reason), ?, ?::TIMESTAMPTZ, ?
+		FROM `+tempTable(rejectTable)+` GROUP BY id, column_name`, l.spec.Table.Entity.Name, l.spec.Table.Name, l.loadID, now, l.w.opts.Tenant)
 	if err != nil {
 		return err
 	}
 	return s.exec(`DELETE FROM ` + tempTable(rejectTable))
 }
+
+// goesOn reports whether the table has rows of the load already: those of earlier flushes, or of one that was interrupted.
+func (l *load) goesOn() bool { return l.flushed || l.direct && l.base > 0 }
 
 // complete settles a load whose rows are in the table already: those of earlier flushes, of this load or of one that
 // was interrupted, and the last ones.
@@ -122,7 +128,7 @@ func (l *load) complete(s session, res *pipeline.LoadResult, now time.Time) erro
 		return err
 	}
 	res.Inserted = ids - l.base
-	if res.Rejected, err = s.number(`SELECT count(*) FROM _atsync.rejects WHERE entity = ?`, l.spec.Table.Entity.Name); err != nil {
+	if res.Rejected, err = s.number(`SELECT count(*) FROM _atsync.rejects WHERE entity = ? AND acknowledged_at IS NULL`, l.spec.Table.Entity.Name); err != nil {
 		return err
 	}
 	return s.exec(`DELETE FROM _atsync.loads WHERE load_id = ?`, l.loadID) // the record that says that it is running

@@ -232,7 +232,8 @@ func (c *Client) Count(ctx context.Context, slice pipeline.Slice) (int64, error)
 	return n, err
 }
 
-// Describe asks for an entity's live fields, and at the same time for its UDFs where it can have any.
+// Describe asks for an entity's live fields, and at the same time for its UDFs where it can have any. UDFs get the ids of
+// their definitions, if these can be read.
 func (c *Client) Describe(ctx context.Context, entity *schemas.Entity) (*schemas.Metadata, error) {
 	if err := c.ready(ctx); err != nil {
 		return nil, err
@@ -240,6 +241,7 @@ func (c *Client) Describe(ctx context.Context, entity *schemas.Entity) (*schemas
 	if entity.Class == schemas.ClassChild {
 		return c.describeChild(ctx, entity)
 	}
+	began := time.Now()
 	var udfs []byte
 	var udfErr error
 	asked := make(chan struct{})
@@ -261,7 +263,7 @@ func (c *Client) Describe(ctx context.Context, entity *schemas.Entity) (*schemas
 		return nil, err
 	}
 	if status, ok := errors.AsType[*statusError](udfErr); ok && status.status == http.StatusNotFound {
-		udfErr = nil // some entities lack the route (api.md §6)
+		udfs, udfErr = nil, nil // some entities lack the route (api.md §6)
 	}
 	if udfErr != nil {
 		return nil, udfErr
@@ -270,7 +272,7 @@ func (c *Client) Describe(ctx context.Context, entity *schemas.Entity) (*schemas
 	if err != nil {
 		return nil, c.fail(&request{entity: entity.Name, op: opFields}, &failure{class: pipeline.ClassSource, err: err})
 	}
-	return m, nil
+	return m, c.identify(ctx, entity, m.UDFs, began)
 }
 
 // information asks for one part of an entity's entityInformation and returns its body.
