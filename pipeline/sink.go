@@ -65,7 +65,7 @@ type Sink interface {
 
 	// SetCheckpoint replaces an entity's checkpoint by hand, or with nil forgets it, so that the next run reads the
 	// entity whole. In the same step it notes who did it, and what stood there, in the log of such changes. An
-	// entity without a checkpoint is an error.
+	// entity without a checkpoint, or one whose first load is not complete, is an error.
 	SetCheckpoint(ctx context.Context, entity string, cp *Checkpoint, note StateNote) error
 
 	Close() error

@@ -58,7 +58,7 @@ func (l *memoryLoad) evolve(t *memoryTable) bool {
 
 // fill sets which columns are partial after the load.
 func (l *memoryLoad) fill(t *memoryTable) {
-	complete := l.spec.Complete && !(l.spec.Fresh && len(t.rows) > 0) // a first load that goes on has rows that it did not read
+	complete := l.spec.Complete && (!l.spec.Fresh || len(t.rows) == 0) // a first load that goes on has rows that it did not read
 	for i := range t.columns {
 		if len(t.rows) == 0 || complete && indexOf(l.spec.Table.Columns, t.columns[i].Name) >= 0 {
 			t.columns[i].PartialSince = 0

@@ -41,6 +41,11 @@ func testFlush(f *fixture) {
 	f.equal("abort", nil, l.Abort())
 	f.Reopen(f.T)
 	f.equal("rows", want("id=0|name=zero", "id=1|name=a"), f.rows("id", "name"))
+	for _, by := range []*pipeline.Checkpoint{nil, {CompleteThrough: f.clock}} {
+		if err := f.Sink.SetCheckpoint(f.Context(), f.table.Entity.Name, by, pipeline.StateNote{Command: "state"}); err == nil {
+			f.Error("the progress of a first load was replaced by hand")
+		}
+	}
 	st := f.state()
 	f.equal("checkpoint", cp, st.Checkpoint)
 	f.equal("live rows", int64(2), st.LiveRows)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -391,45 +390,4 @@ func (l *load) record(s session, c pipeline.Commit, res pipeline.LoadResult, now
 		l.loadID, l.spec.RunID, l.spec.Table.Entity.Name, l.spec.Table.Name, text(string(l.spec.Mode)), string(l.spec.Class), l.spec.Complete, string(window),
 		l.started, now, res.Fetched, res.Inserted, res.Updated, res.Unchanged, res.Deleted, res.Rejected, counted, c.Requests,
 		res.SchemaChanged, instant(c.Checkpoint.CompleteThrough))
-}
-
-// saveCheckpoint writes the checkpoint and reads it back, which proves that the transaction is alive.
-func (l *load) saveCheckpoint(s session, cp pipeline.Checkpoint, now time.Time) error {
-	entity := l.spec.Table.Entity.Name
-	if err := s.exec(`DELETE FROM _atsync.checkpoints WHERE entity = ?`, entity); err != nil {
-		return err
-	}
-	logs, err := json.Marshal(cp.LogLoads)
-	if err != nil {
-		return err
-	}
-	progress, err := progressText(cp.Progress)
-	if err != nil {
-		return err
-	}
-	err = s.exec(`INSERT INTO _atsync.checkpoints (entity, table_name, class, complete_through, full_at, reread_at, parent_load,
-		parent_id, log_loads, load_id, run_id, updated_at, progress) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?::JSON, ?, ?, ?, ?)`,
-		entity, l.spec.Table.Name, string(l.spec.Class), instant(cp.CompleteThrough), instant(cp.FullAt), instant(cp.RereadAt),
-		cp.ParentLoad, cp.ParentID, string(logs), l.loadID, l.spec.RunID, now, text(progress))
-	if err != nil {
-		return err
-	}
-	got, err := checkpoint(s.ctx, s.conn, entity)
-	if err != nil {
-		return err
-	}
-	want := pipeline.Checkpoint{
-		CompleteThrough: cp.CompleteThrough.UTC().Truncate(time.Microsecond),
-		FullAt:          cp.FullAt.UTC().Truncate(time.Microsecond),
-		RereadAt:        cp.RereadAt.UTC().Truncate(time.Microsecond),
-		ParentLoad:      cp.ParentLoad,
-		ParentID:        cp.ParentID,
-		LogLoads:        cp.LogLoads,
-	}
-	if !got.CompleteThrough.Equal(want.CompleteThrough) || !got.FullAt.Equal(want.FullAt) || !got.RereadAt.Equal(want.RereadAt) ||
-		got.ParentLoad != want.ParentLoad || got.ParentID != want.ParentID || !maps.Equal(got.LogLoads, want.LogLoads) ||
-		!same(got.Progress, progress) {
-		return fmt.Errorf("the checkpoint reads back as %+v, written was %+v", got, want)
-	}
-	return nil
 }
