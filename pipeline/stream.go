@@ -27,14 +27,6 @@ func (s *run) sync(ctx context.Context, e *schemas.Entity, report *StreamReport)
 	return s.update(ctx, e, o, report)
 }
 
-// update reads what is new of an entity and commits it, then looks after rows with open rejects.
-func (s *run) update(ctx context.Context, e *schemas.Entity, o *outline, report *StreamReport) error {
-	if err := s.readNew(ctx, e, o, report); err != nil {
-		return err
-	}
-	return s.settle(ctx, o, report)
-}
-
 // readNew plans and carries out the read of what is new.
 func (s *run) readNew(ctx context.Context, e *schemas.Entity, o *outline, report *StreamReport) error {
 	state := o.state

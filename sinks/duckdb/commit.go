@@ -201,21 +201,6 @@ func (l *load) upsert(s session, res *pipeline.LoadResult, now time.Time) error 
 	return l.insertStaged(s, res.Inserted+res.Updated)
 }
 
-// carry sets aside the stored values of columns that not every batch had, before the rows that hold them are
-// replaced: those of retired fields above all, which nobody can read again.
-func (l *load) carry(s session) error {
-	for _, c := range l.stored {
-		if l.everywhere[c.Name] != l.batches {
-			l.carried = append(l.carried, c.Name)
-		}
-	}
-	if len(l.carried) == 0 {
-		return nil
-	}
-	return s.exec(`CREATE TEMP TABLE ` + ident(carryTable) + ` AS SELECT t.id, ` + prefixed("t.", l.carried) + ` FROM ` +
-		mainTable(l.spec.Table.Name) + ` t WHERE t.id IN (SELECT id FROM ` + tempTable(stageTable) + `)`)
-}
-
 // replace removes the stored versions of staged rows, and notes the tombstones among them.
 func (l *load) replace(s session, want int64, now time.Time) error {
 	err := s.exec(`INSERT INTO _atsync.tombstone_log SELECT ?, ?, id, 'restored', NULL, ?, ? FROM `+tempTable(matchTable)+
@@ -266,15 +251,6 @@ func (l *load) insertStaged(s session, want int64) error {
 		err = fmt.Errorf("%d rows written, %d expected", n, want)
 	}
 	return err
-}
-
-// prefixed quotes names, puts a prefix before each and joins them with commas.
-func prefixed(prefix string, names []string) string {
-	out := make([]string, len(names))
-	for i, n := range names {
-		out[i] = prefix + ident(n)
-	}
-	return strings.Join(out, ", ")
 }
 
 // dedupe keeps the newest version of each id, of equals the one staged last, and returns how many ids there
