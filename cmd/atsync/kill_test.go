@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,7 +62,8 @@ func (v *victim) command(output *bytes.Buffer) *exec.Cmd {
 	}
 	cmd := exec.CommandContext(v.Context(), self)
 	cmd.Args = []string{"atsync", "--config", filepath.Join(v.dir, "config.yaml"), "sync"}
-	cmd.Env = append(os.Environ(), "CODE="+v.server.IntegrationCode, "SECRET="+v.server.Secret)
+	environ := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "ATSYNC_TEST_") })
+	cmd.Env = append(environ, "CODE="+v.server.IntegrationCode, "SECRET="+v.server.Secret)
 	cmd.Stdout, cmd.Stderr = output, output
 	return cmd
 }

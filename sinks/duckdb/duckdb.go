@@ -37,17 +37,17 @@ import (
 
 // Options says where a warehouse is and what it may use.
 type Options struct {
-	Path        string           // of the private file; its folder is created
-	Tenant      string           // named in errors, runs and freshness
-	MemoryLimit string           // of DuckDB's buffers, "192MB" by default; the process uses up to 200 MB more
-	Threads     int              // 2 by default
-	TempDir     string           // where staging spills; Path + ".tmp" by default
-	From        string           // a publication to start from if there is no file at Path; may be missing itself
-	TimeZone    string           // IANA name of the tenant's zone, in which the views' dates are; empty: UTC
-	WebURL      func() string    // of the tenant's Autotask in a browser, asked when views are made; nil or "": as last known
-	LockWait    time.Duration    // how long to wait for another process to let go of the file; 5 s by default, < 0: not at all
-	Now         func() time.Time // our clock; time.Now by default
-	Logger      *slog.Logger     // nil: silent
+	Path     string           // of the private file; its folder is created
+	Tenant   string           // named in errors, runs and freshness
+	MemoryMB int              // of DuckDB's buffers, 192 by default, more while wide tables are loaded; the process uses up to 200 MB beside it
+	Threads  int              // 2 by default
+	TempDir  string           // where staging spills; Path + ".tmp" by default
+	From     string           // a publication to start from if there is no file at Path; may be missing itself
+	TimeZone string           // IANA name of the tenant's zone, in which the views' dates are; empty: UTC
+	WebURL   func() string    // of the tenant's Autotask in a browser, asked when views are made; nil or "": as last known
+	LockWait time.Duration    // how long to wait for another process to let go of the file; 5 s by default, < 0: not at all
+	Now      func() time.Time // our clock; time.Now by default
+	Logger   *slog.Logger     // nil: silent
 }
 
 // Warehouse is one tenant's private DuckDB file. It implements pipeline.Sink and is safe for concurrent use.
@@ -64,6 +64,7 @@ type Warehouse struct {
 	mu       sync.Mutex
 	loading  map[string]*load // open loads by table
 	flushing int              // how many of them have flushed
+	memoryMB int              // DuckDB's limit as it is set
 	running  map[int64]bool   // runs begun and not ended by this process
 }
 
@@ -87,7 +88,7 @@ func Open(ctx context.Context, opts Options) (*Warehouse, error) {
 		opts:    opts,
 		db:      sql.OpenDB(connector),
 		commit:  make(chan struct{}, 1),
-		loading: map[string]*load{},
+		loading: map[string]*load{}, memoryMB: opts.MemoryMB,
 		running: map[int64]bool{},
 	}
 	w.db.SetMaxIdleConns(2)
@@ -117,8 +118,8 @@ func (o Options) complete() (Options, error) {
 		return o, &pipeline.Error{Class: pipeline.ClassConfig, Tenant: o.Tenant, Op: "open warehouse",
 			Err: fmt.Errorf("DuckDB keeps the name %q for itself", name), Remedy: "give the tenant another name"}
 	}
-	if o.MemoryLimit == "" {
-		o.MemoryLimit = "192MB"
+	if o.MemoryMB == 0 {
+		o.MemoryMB = 192
 	}
 	if o.Threads <= 0 {
 		o.Threads = 2

@@ -30,7 +30,7 @@ func dataSource(opts Options) (string, error) {
 		return "", fmt.Errorf("the path %q has a %% that DuckDB's driver cannot take", opts.Path)
 	}
 	v := url.Values{
-		"memory_limit":                  {opts.MemoryLimit},
+		"memory_limit":                  {strconv.Itoa(opts.MemoryMB) + "MB"},
 		"threads":                       {strconv.Itoa(opts.Threads)},
 		"temp_directory":                {opts.TempDir},
 		"storage_compatibility_version": {storageVersion},

@@ -2,6 +2,7 @@ package duckdb_test
 
 import (
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -172,5 +173,30 @@ func TestUpgrade(t *testing.T) {
 	}
 	if st, err := w.Stream(t.Context(), "Gadgets"); err != nil || st.Checkpoint.Progress == nil {
 		t.Errorf("progress: %+v %v", st.Checkpoint, err)
+	}
+}
+
+// TestWideTablesHaveRoom: DuckDB pins the end of every column while it commits. With hundreds of them that is more than the
+// usual limit, and running into it within a commit would end the instance.
+func TestWideTablesHaveRoom(t *testing.T) {
+	w := open(t, filepath.Join(t.TempDir(), "acme.duckdb"))
+	defer w.Close()
+	limit := func() string {
+		return dump(t, duckdb.Database(w), `(SELECT value FROM duckdb_settings() WHERE name = 'memory_limit')`)[0]["value"]
+	}
+	before := limit()
+	l := flushed(t, w, gadgets(), 500)
+	if got := limit(); got != before {
+		t.Errorf("a narrow table took the limit from %s to %s", before, got)
+	}
+	wide := testTable(slices.Repeat([]string{"string", "integer", "decimal"}, 100)...)
+	m := flushed(t, w, wide, 500)
+	if got := limit(); got == before {
+		t.Errorf("with %d columns the limit is still %s", len(wide.Columns), got)
+	}
+	for _, l := range []pipeline.Load{l, m} {
+		if _, err := l.Commit(t.Context(), pipeline.Commit{}); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -103,7 +103,10 @@ func (l *load) begin(ctx context.Context) error {
 		err = l.w.db.QueryRowContext(ctx, `SELECT count(*) FROM `+mainTable(l.spec.Table.Name)).Scan(&l.base)
 		l.direct = l.base == 0 || l.spec.Fresh
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return l.w.growMemory(ctx)
 }
 
 // Stage takes a batch. It returns once the batch is queued; an error of its insertion comes with a later call.

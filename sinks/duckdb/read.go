@@ -115,7 +115,7 @@ func checkReadable(tenant, path string) error {
 	if _, err := os.Stat(path); err != nil {
 		return err
 	}
-	dsn, err := dataSource(Options{Path: path, MemoryLimit: "64MB", Threads: 1})
+	dsn, err := dataSource(Options{Path: path, MemoryMB: 64, Threads: 1})
 	if err != nil {
 		return err
 	}
