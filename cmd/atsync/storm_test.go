@@ -45,10 +45,11 @@ func TestStorm(t *testing.T) {
 
 func (s *storm) run() {
 	s.Helper()
-	s.fail()
+	delays := rand.New(rand.NewPCG(s.r.Uint64(), 7))
 	silence := s.blow()
+	s.fail() // from here on s.r belongs to the faults
 	for range 3 {
-		delay := time.Duration(s.r.Float64() * float64(1500*time.Millisecond))
+		delay := time.Duration(delays.Float64() * float64(1500*time.Millisecond))
 		s.killed(func(ended <-chan struct{}) {
 			select {
 			case <-time.After(delay):
@@ -104,7 +105,7 @@ func (s *storm) fail() {
 
 // blow edits 50 times a second until the function that it returns is called.
 func (s *storm) blow() (silence func()) {
-	r := rand.New(rand.NewPCG(s.r.Uint64(), 6)) // s.r is the faults'
+	r := rand.New(rand.NewPCG(s.r.Uint64(), 6))
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
