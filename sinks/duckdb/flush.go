@@ -13,7 +13,7 @@ import (
 // page by page would pay for every second, so its log may grow longer.
 const (
 	logSize        = "16MB"
-	logSizeFlushed = "256MB"
+	logSizeFlushed = "128MB"
 )
 
 // letLogGrow sets how long the log may get while n loads are flushed.
