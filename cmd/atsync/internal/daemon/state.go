@@ -53,10 +53,15 @@ func (d *Daemon) Tenant(name string) (TenantState, bool) { return d.state(name, 
 // jobs is what the scheduler knows, asked once for all tenants.
 type jobs struct {
 	next    []app.Next
+	running []app.Status
 	waiting []app.Job
 }
 
-func (d *Daemon) jobs() jobs { return jobs{d.app.Schedule(), d.app.Waiting()} }
+// jobs asks for what waits first: what has begun since then shows twice rather than not at all.
+func (d *Daemon) jobs() jobs {
+	waiting := d.app.Waiting()
+	return jobs{d.app.Schedule(), d.app.Running(), waiting}
+}
 
 func (d *Daemon) state(name string, all jobs) (TenantState, bool) {
 	t, m, ok := d.tenant(name)
@@ -78,6 +83,11 @@ func (d *Daemon) state(name string, all jobs) (TenantState, bool) {
 	}
 	slices.SortStableFunc(s.Next, func(a, b app.Next) int { return a.At.Compare(b.At) })
 	m.state(&s)
+	for _, r := range all.running {
+		if r.Job.Tenant == name && s.Running == nil { // it is about to begin, or has just ended
+			s.Running = &Activity{Job: r.Job, Trigger: r.Trigger, StartedAt: r.StartedAt, Streams: []Stream{}}
+		}
+	}
 	s.quota()
 	s.freshness(t, time.Now())
 	return s, true

@@ -31,7 +31,7 @@ func (d *Daemon) work(ctx context.Context, s app.Start) (err error) {
 	}()
 	logs := newJobLog(d.log, s)
 	log := logs.logger
-	log.Info("job started", "trigger", string(s.Trigger), "late_seconds", began.Sub(s.Due).Seconds())
+	log.Info("job started", "trigger", string(s.Trigger), "due", s.Due)
 	defer func() { d.tell(log, began, err) }()
 
 	trace := d.trace(t.Name, m, logs)
