@@ -22,17 +22,17 @@ func (d *Daemon) work(ctx context.Context, s app.Start) (err error) {
 	for _, skip := range s.Skipped {
 		m.owe(skippedRun(skip))
 	}
+	logs := newJobLog(d.log, s)
+	log := logs.logger
+	log.Info("job started", "trigger", string(s.Trigger), "due", s.Due)
 	look := m.take()
 	m.begin(s, began)
 	var run pipeline.Run
 	defer func() {
 		m.end(err)
+		tell(log, run, time.Since(began), err)
 		d.metrics.ran(t.Name, command(s.Job.Kind), outcome(run, err), run, time.Since(began))
 	}()
-	logs := newJobLog(d.log, s)
-	log := logs.logger
-	log.Info("job started", "trigger", string(s.Trigger), "due", s.Due)
-	defer func() { d.tell(log, began, err) }()
 
 	trace := d.trace(t.Name, m, logs)
 	site, err := d.opts.Open(ctx, t, trace, log)
