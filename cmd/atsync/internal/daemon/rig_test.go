@@ -264,7 +264,6 @@ func (r *rig) same(tenant, entity, field string) {
 type logbook struct {
 	mu      sync.Mutex
 	due     map[string][]time.Time // by job: started or skipped
-	late    time.Duration
 	texts   []string // of warnings and errors
 	started int
 }
