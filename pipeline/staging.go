@@ -16,14 +16,14 @@ import (
 // Waiting pages are staged together, up to this many rows.
 const batchRows = 4000
 
-// A first load is flushed as often as flushing takes a tenth of the time, but not while rows come faster than
-// Autotask ever sends them: large flushes cost less a row, in time and in memory.
+// A first load is flushed as often as flushing takes a tenth of the time. While rows come faster than Autotask ever sends
+// them it is not: one that would be read again in seconds is cheaper to store in one go.
 const (
 	flushPause = 9                     // times as long as the last flush took
-	firstFlush = 20 * time.Millisecond // what the first one is taken to take
+	firstFlush = 50 * time.Millisecond // what the first one is taken to take
 	flushDelay = 5 * time.Second       // the longest pause
-	fastRows   = 20_000                // a second
-	manyRows   = 122_880               // are flushed however fast they come: what DuckDB stores as a group, without a detour
+	fastRows   = 40_000                // a second
+	manyBytes  = 32 << 20              // of a load that has been flushed are flushed however fast they come: a sink may hold them in memory
 )
 
 // stage stages what the workers have read until the read is complete. Rows of a first load are made durable together
@@ -77,8 +77,8 @@ func (f *flusher) waits() bool { return f.l.spec.Fresh && f.l.distinct > f.rows 
 // due returns when the rows that wait are to be flushed.
 func (f *flusher) due() time.Time {
 	pause := min(flushPause*f.took, flushDelay)
-	if n := f.l.distinct - f.rows; n < manyRows {
-		pause = max(pause, time.Duration(n)*time.Second/fastRows) // by then they will not have come fast
+	if !f.l.flushed || f.l.bytes < manyBytes {
+		pause = max(pause, time.Duration(f.l.distinct-f.rows)*time.Second/fastRows) // by then they will not have come fast
 	}
 	return f.last.Add(pause)
 }
@@ -88,7 +88,7 @@ func (f *flusher) flush(ctx context.Context, left []Range) error {
 	if err := f.l.load.Flush(ctx, f.plan.checkpoint(left, f.l.distinct)); err != nil {
 		return err
 	}
-	f.last, f.rows = time.Now(), f.l.distinct
+	f.last, f.rows, f.l.bytes = time.Now(), f.l.distinct, 0
 	if f.l.flushed { // the first one created the table, which any load has to
 		f.took = f.last.Sub(began)
 	}

@@ -121,7 +121,7 @@ func TestLogGrowsWhileFlushing(t *testing.T) {
 			t.Errorf("%s: %s, want %s", when, got, want)
 		}
 	}
-	const short, long = "15.2 MiB", "244.1 MiB"
+	const short, long = "15.2 MiB", "61.0 MiB"
 	a := flushed(t, w, testTable(), 10)
 	b := flushed(t, w, gadgets(), 10)
 	check("two loads", long)
