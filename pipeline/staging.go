@@ -22,7 +22,7 @@ const (
 	flushPause = 9                     // times as long as the last flush took
 	firstFlush = 50 * time.Millisecond // what the first one is taken to take
 	flushDelay = 5 * time.Second       // the longest pause
-	fastRows   = 40_000                // a second
+	fastRows   = 20_000                // a second
 	manyBytes  = 32 << 20              // of a load that has been flushed are flushed however fast they come: a sink may hold them in memory
 )
 
