@@ -157,7 +157,7 @@ func TestPredict(t *testing.T) {
 	}
 	// a group that runs often, and the rest that does not
 	f := predict(p, tempo{runs: pace{24*60 + 1, 61}, of: map[string]pace{streams[0].Entity: {24 * 60, 60}, streams[1].Entity: {1, 1}}})
-	want := int64(24*60*(streams[0].Later+1)) + streams[1].Later + 1
+	want := 24*60*(streams[0].Later+1) + streams[1].Later + 1
 	if f.Daily-want != streams[0].Daily+streams[1].Daily || f.BusiestHour != 60*(streams[0].Later+1)+streams[1].Later+1+streams[0].Daily+streams[1].Daily {
 		t.Errorf("with a group: %+v", f)
 	}
