@@ -28,7 +28,11 @@ func main() {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	ctx, cancel := context.WithCancelCause(context.Background())
-	go interrupts(signals, cancel, os.Stderr, os.Exit)
+	var told io.Writer = io.Discard // a log has lines of its own form
+	if console.IsTerminal(os.Stderr, os.Environ()) {
+		told = os.Stderr
+	}
+	go interrupts(signals, cancel, told, os.Exit)
 	os.Exit(run(ctx, &env{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ(),
 	}, os.Args[1:]))
