@@ -187,7 +187,7 @@ func TestRun(t *testing.T) {
 // moments.
 func TestTermination(t *testing.T) {
 	t.Parallel()
-	rounds := 5
+	rounds := 4
 	if n, err := strconv.Atoi(os.Getenv("ATSYNC_TEST_TERM")); err == nil {
 		rounds = n
 	}
