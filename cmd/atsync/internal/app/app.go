@@ -29,11 +29,14 @@ const (
 	Sync     Kind = "sync"
 	Verify   Kind = "verify"
 	Maintain Kind = "maintain"
+
+	// Release ends a hold; started by hand only.
+	Release Kind = "release"
 )
 
 // rank orders kinds by urgency.
 func (k Kind) rank() int {
-	for i, other := range []Kind{Sync, Verify, Maintain} {
+	for i, other := range []Kind{Release, Sync, Verify, Maintain} {
 		if k == other {
 			return i
 		}
