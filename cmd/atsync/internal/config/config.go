@@ -27,6 +27,7 @@ type Config struct {
 	HTTP     HTTP              `koanf:"http" doc:"The daemon's status pages, health checks and metrics."`
 	Autotask Autotask          `koanf:"autotask" doc:"What all tenants have in common on Autotask's side."`
 	Log      Log               `koanf:"log" doc:"What is logged, and how."`
+	Run      Run               `koanf:"run" doc:"How the daemon works: atsync run."`
 	Sync     Sync              `koanf:"sync" doc:"How every tenant is synced, unless the tenant says otherwise."`
 	Tenants  map[string]Tenant `koanf:"tenants" format:"tenant" need:"true" doc:"The Autotask tenants by a name of your choice: lower-case letters, digits and underscores, a letter first. It becomes the name of the tenant's file and schema."`
 
@@ -65,6 +66,12 @@ type Log struct {
 	Format string `koanf:"format" format:"enum=auto|text|json" default:"auto" doc:"Form of a log line; auto: coloured on a terminal, text elsewhere."`
 }
 
+// Run says how the daemon works.
+type Run struct {
+	MaxTenants int    `koanf:"max_tenants" format:"range=1..64" default:"4" doc:"How many tenants the daemon works on at a time."`
+	CatchUp    string `koanf:"catch_up" format:"enum=once|none" default:"once" doc:"When the daemon starts and a run was missed, or there never was one: once makes up for it at once with one run; none waits for the next time."`
+}
+
 // Sync says how a tenant is synced. In a Config's tenants it is complete: what a tenant leaves out is
 // taken from the top-level section.
 type Sync struct {
@@ -75,6 +82,16 @@ type Sync struct {
 	FullEvery time.Duration `koanf:"full_every" format:"min=0s" default:"168h" doc:"How long change stamps are trusted: after this long an entity is read whole once and compared, up to a quarter earlier so that not all are due at once. 0s: never."`
 	Threads   int           `koanf:"threads_per_entity" format:"range=1..3" default:"2" doc:"Requests at a time for one entity. Autotask allows 3 per API user and entity, for all integrations together."`
 	Schema    string        `koanf:"schema" format:"enum=evolve|warn|freeze" default:"evolve" doc:"When fields change in Autotask: evolve adds and widens columns; warn does so and says it in the run's report; freeze leaves tables as they are and keeps new fields in _extra."`
+
+	Verify      string           `koanf:"verify" format:"cron or never" default:"@daily" doc:"When the daemon compares the rows with Autotask's and mends what differs: a schedule, or never."`
+	FreshWithin time.Duration    `koanf:"fresh_within" format:"min=0s" default:"0s" doc:"How old data may be until the daemon reports that it is not ready. 0s: twice the longest pause of the schedule and 15 minutes."`
+	Groups      map[string]Group `koanf:"groups" format:"group" doc:"Entities with a schedule of their own, by a name of your choice: lower-case letters, digits and underscores, a letter first."`
+}
+
+// Group gives some entities another schedule. They are synced whether or not entities names them.
+type Group struct {
+	Schedule string   `koanf:"schedule" format:"cron" need:"true" doc:"When the daemon syncs these entities, in the time zone of sync."`
+	Entities []string `koanf:"entities" format:"entities" need:"true" doc:"What belongs to the group: presets, names, patterns like entities of sync. An entity belongs to one group at most."`
 }
 
 // Tenant is one Autotask tenant and its API user.

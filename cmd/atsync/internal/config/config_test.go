@@ -116,11 +116,13 @@ func TestDefaults(t *testing.T) {
 		Log:      config.Log{Level: "info", Format: "auto"},
 		Sync: config.Sync{
 			Schedule: "*/15 * * * *", Timezone: "UTC", Entities: []string{"core"}, Overlap: 5 * time.Minute, FullEvery: 168 * time.Hour, Threads: 2, Schema: "evolve",
+			Verify: "@daily",
 		},
+		Run: config.Run{MaxTenants: 4, CatchUp: "once"},
 	}
 	for name, pair := range map[string][2]any{
 		"data_dir": {want.DataDir, cfg.DataDir}, "sink": {want.Sink, cfg.Sink}, "http": {want.HTTP, cfg.HTTP},
-		"autotask": {want.Autotask, cfg.Autotask}, "log": {want.Log, cfg.Log}, "sync": {want.Sync, cfg.Sync},
+		"autotask": {want.Autotask, cfg.Autotask}, "log": {want.Log, cfg.Log}, "sync": {want.Sync, cfg.Sync}, "run": {want.Run, cfg.Run},
 		"publish": {want.Publish, cfg.Publish}, "tenant's sync": {want.Sync, cfg.Tenants["acme"].Sync},
 		"warnings": {config.Problems(nil), cfg.Warnings},
 	} {

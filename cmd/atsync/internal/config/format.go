@@ -73,6 +73,9 @@ func checkDuration(format, text string) *finding {
 	return nil
 }
 
+// never is what stands in place of a schedule for what is not to be done.
+const never = "never"
+
 // checkFormat checks text against a format tag.
 func checkFormat(format, text string) *finding {
 	if choices, ok := strings.CutPrefix(format, "enum="); ok {
@@ -94,6 +97,11 @@ func checkFormat(format, text string) *finding {
 		return checkZone(text)
 	case "cron":
 		return checkCron(text)
+	case "cron or never":
+		if text == never {
+			return nil
+		}
+		return checkCron(text)
 	case "timezone":
 		if _, err := time.LoadLocation(text); err != nil || text == "" || text == "Local" {
 			return wrong("write an IANA name like UTC or Europe/Berlin", "unknown time zone %q", text)
@@ -106,9 +114,9 @@ func checkFormat(format, text string) *finding {
 		if _, err := schemas.Select(words); err != nil {
 			return fromText(err.Error())
 		}
-	case "tenant":
+	case "tenant", "group":
 		if !tenantName(text) {
-			return wrong("write lower-case letters, digits and underscores, a letter first: "+slug(text), "%q can't be a tenant's name", text)
+			return wrong("write lower-case letters, digits and underscores, a letter first: "+slug(text), "%q can't be a %s's name", text, format)
 		}
 	case "ref":
 		if _, err := secret.ParseRef(text); err != nil {

@@ -32,6 +32,7 @@ func (c *checker) run() {
 		c.report("sink.path", wrong("write another folder", "%s is for atsync's own files", work))
 	}
 	c.entities("sync", c.cfg.Sync)
+	c.groups("sync", c.cfg.Sync)
 	c.dst("sync", c.cfg.Sync)
 	for _, name := range names {
 		t, path := c.cfg.Tenants[name], "tenants."+name
@@ -39,6 +40,7 @@ func (c *checker) run() {
 			c.report(path+".url", wrong("keep one of them", "zone and url are both set"))
 		}
 		c.entities(path+".sync", t.Sync)
+		c.groups(path+".sync", t.Sync)
 		c.dst(path+".sync", t.Sync)
 		if t.IntegrationCode.IsLiteral() {
 			c.warn(path+".integration_code", literal)
@@ -171,7 +173,7 @@ func (c *checker) origins() map[string]string {
 	out := map[string]string{}
 	for path := range c.k.All() {
 		out[path] = "default"
-		if parts := strings.Split(path, "."); len(parts) == 4 && parts[0] == "tenants" && parts[2] == "sync" {
+		if parts := strings.Split(path, "."); len(parts) >= 4 && parts[0] == "tenants" && parts[2] == "sync" {
 			out[path] = "from sync"
 		}
 	}
