@@ -49,7 +49,9 @@ func assetType(name string) string {
 	return mime.TypeByExtension(path.Ext(name))
 }
 
-func (p *Pages) static(w http.ResponseWriter, r *http.Request) { p.serveAsset(w, r, r.PathValue("file")) }
+func (p *Pages) static(w http.ResponseWriter, r *http.Request) {
+	p.serveAsset(w, r, r.PathValue("file"))
+}
 
 func (p *Pages) serveAsset(w http.ResponseWriter, r *http.Request, name string) {
 	a, ok := p.assets[name]
