@@ -106,7 +106,7 @@ func spark(list []int64) template.HTML {
 
 // strip draws a square for each table in the colour of its state, and says in words how many are in which.
 func strip(tables []Table) template.HTML {
-	const perRow = 40
+	const perRow = 30
 	counts := map[string]int{}
 	var b strings.Builder
 	for i, t := range tables {

@@ -17,9 +17,18 @@
     });
   }
 
+  var months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+  function days(self, values) {
+    return values.map(function (v) {
+      var d = new Date(v * 1e3);
+      return d.getUTCDate() + " " + months[d.getUTCMonth()];
+    });
+  }
+
   function axes() {
     var base = { stroke: color("--dim"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
-    return [Object.assign({ size: 28 }, base, { grid: { show: false } }), Object.assign({ size: 52, values: compact }, base)];
+    return [Object.assign({ size: 28, space: 70, values: days }, base, { grid: { show: false } }), Object.assign({ size: 52, values: compact }, base)];
   }
 
   function options(kind, width) {
