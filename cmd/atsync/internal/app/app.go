@@ -14,6 +14,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -103,6 +104,9 @@ type Options struct {
 	// LastRun returns when a job was last started by an earlier process; zero: never. Nil: nothing is made up for.
 	LastRun func(ctx context.Context, job Job) (time.Time, error)
 
+	// OnSkip is told of each job that is not started, at once. It must return quickly. May be nil.
+	OnSkip func(Skip)
+
 	StopWithin time.Duration // how long Run waits for running jobs after its context ended; 0: a minute
 	Logger     *slog.Logger
 }
@@ -120,6 +124,7 @@ type App struct {
 	paused  map[string]bool
 	skips   map[string][]Skip // by tenant, not yet told to a job
 	done    map[Job]*Status   // the last run of each job
+	beat    time.Time         // when the schedule was last looked at
 	wake    chan struct{}
 	ctx     context.Context //nolint:containedctx // that of Run, which jobs started by hand run under, too
 	jobs    sync.WaitGroup
@@ -162,10 +167,13 @@ func (a *App) Run(ctx context.Context) error {
 	jobs, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	a.mu.Lock()
-	a.ctx = jobs
+	a.ctx, a.beat = jobs, time.Now()
 	a.mu.Unlock()
 	a.schedule(a.opts.Entries)
-	a.catchUp(ctx)
+	for _, s := range a.missed(ctx, a.opts.Entries) {
+		a.enqueue(s)
+	}
+	a.dispatch()
 	a.tick(ctx)
 
 	a.mu.Lock()
@@ -186,13 +194,25 @@ func (a *App) Run(ctx context.Context) error {
 	}
 }
 
-// Reload replaces the schedules and the limit. Running jobs go on; jobs that wait and are no longer scheduled are dropped.
-func (a *App) Reload(entries []Entry, max int) {
+// Reload replaces the schedules and the limit. Running jobs go on; jobs that wait and are no longer scheduled are dropped, and
+// all of a tenant that is no longer there. A job that was not scheduled before starts at once if its time was missed, as
+// with the start of the daemon.
+func (a *App) Reload(ctx context.Context, entries []Entry, limit int) {
+	fresh := a.missed(ctx, slices.DeleteFunc(slices.Clone(entries), func(e Entry) bool { return a.scheduled(e.Job) }))
 	a.mu.Lock()
-	a.max = maxTenants(max)
+	a.max = maxTenants(limit)
 	a.mu.Unlock()
 	a.schedule(entries)
+	for _, s := range fresh {
+		a.enqueue(s)
+	}
 	a.dispatch()
+}
+
+func (a *App) scheduled(job Job) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.ContainsFunc(a.entries, func(e *entry) bool { return e.Job == job })
 }
 
 // Trigger starts a job as soon as its tenant is free. It reports false if the same job waits or runs already.
@@ -219,9 +239,20 @@ func (a *App) Resume(tenant string) {
 
 // enqueue lets a job wait for its turn, unless the same one waits or runs.
 func (a *App) enqueue(s *Start) bool {
+	reason := a.admit(s)
+	if reason != "" && s.Trigger != ByHand && a.opts.OnSkip != nil {
+		a.opts.OnSkip(Skip{Job: s.Job, Due: s.Due, Reason: reason})
+	}
+	return reason == ""
+}
+
+// pausedReason is why a paused tenant's jobs are skipped.
+const pausedReason = "the tenant is paused"
+
+// admit puts a job among those that wait, or says why not.
+func (a *App) admit(s *Start) (reason string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	reason := ""
 	for _, w := range a.waiting {
 		if w.Job == s.Job {
 			reason = "it still waits for its turn"
@@ -231,20 +262,24 @@ func (a *App) enqueue(s *Start) bool {
 		reason = "it still runs, since " + r.StartedAt.UTC().Format(time.RFC3339)
 	}
 	if a.paused[s.Job.Tenant] && s.Trigger != ByHand {
-		reason = "the tenant is paused"
+		reason = pausedReason
 	}
 	if reason == "" {
 		a.waiting = append(a.waiting, s)
-		return true
+		return ""
 	}
 	if s.Trigger != ByHand {
-		a.log.Warn("skipped", "tenant", s.Job.Tenant, "job", s.Job.String(), "due", s.Due, "reason", reason)
+		level := slog.LevelWarn
+		if reason == pausedReason { // as wanted
+			level = slog.LevelDebug
+		}
+		a.log.Log(context.Background(), level, "skipped", "tenant", s.Job.Tenant, "job", s.Job.String(), "due", s.Due, "reason", reason)
 		const most = 1000 // a tenant that never runs again must not fill the memory
 		if list := a.skips[s.Job.Tenant]; len(list) < most {
 			a.skips[s.Job.Tenant] = append(list, Skip{Job: s.Job, Due: s.Due, Reason: reason})
 		}
 	}
-	return false
+	return reason
 }
 
 // dispatch starts what may start: the most urgent job first, of equals the one that waits longest.

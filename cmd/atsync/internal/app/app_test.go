@@ -270,7 +270,7 @@ func TestReload(t *testing.T) {
 			if len(a.Running()) == 0 {
 				t.Error("nothing runs")
 			}
-			a.Reload(syncs(t, "*/10 * * * *", "stays", "comes"), 4)
+			a.Reload(t.Context(), syncs(t, "*/10 * * * *", "stays", "comes"), 4)
 			if n := len(a.Schedule()); n != 2 {
 				t.Errorf("%d entries", n)
 			}

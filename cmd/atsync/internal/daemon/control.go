@@ -57,7 +57,7 @@ type TenantState struct {
 	Waiting []app.Job  `json:"waiting"`
 	Next    []app.Next `json:"next"` // its scheduled jobs, the soonest first
 
-	Runs     []pipeline.Run      `json:"runs"`                      // the newest, newest first, published or not; at most MostRuns. Among them what was skipped
+	Runs     []pipeline.Run      `json:"runs"`                      // the newest, newest first, published or not; at most MostRuns. Of all but the first few, streams that were ok and changed nothing are left out. What was skipped is among them
 	Failures int                 `json:"failures"`                  // jobs in a row that failed, up to the last
 	Error    string              `json:"error,omitempty"`           // of the last job, if it failed, also where it could not even begin
 	Class    pipeline.Class      `json:"class,omitempty"`           // of that error
@@ -65,7 +65,7 @@ type TenantState struct {
 	QuotaAt  time.Time           `json:"quota_at,omitzero"`         // when that run ended
 	Own      pipeline.ByPriority `json:"own"`                       // requests of this tenant's runs in the window before QuotaAt
 	Tables   []TableState        `json:"tables"`                    // by entity
-	Fresh    bool                `json:"fresh"`                     // the objective is met
+	Fresh    bool                `json:"fresh"`                     // every table is as current as its objective demands
 	Since    time.Time           `json:"complete_through,omitzero"` // the oldest table's; zero: some table was never read
 	Lag      float64             `json:"lag_seconds"`               // since then; -1: some table was never read
 	Within   float64             `json:"objective_seconds"`         // how large Lag may be
@@ -80,6 +80,7 @@ type TableState struct {
 	LastSuccessAt   time.Time `json:"last_success_at,omitzero"`
 	Absent          bool      `json:"absent,omitempty"` // the tenant's zone does not have it
 	Fresh           bool      `json:"fresh"`
+	Within          float64   `json:"objective_seconds"` // how old the data may be
 }
 
 // Activity is what a running job is doing.
