@@ -252,7 +252,11 @@ func TestControls(t *testing.T) {
 		t.Error(got)
 	}
 	b.visit(t, "/tenant/acme") // where one runs already
-	b.do(t, chromedp.Click("#do-sync", chromedp.ByQuery), chromedp.WaitVisible(`//strong[contains(., "still runs")]`, chromedp.BySearch))
+	var refused string
+	b.do(t, chromedp.Click("#do-sync", chromedp.ByQuery), chromedp.WaitReady(".note.bad strong", chromedp.ByQuery), chromedp.Text(".note.bad strong", &refused, chromedp.ByQuery))
+	if !strings.Contains(refused, "still runs") {
+		t.Errorf("a second sync is answered with %q", refused)
+	}
 	b.complaints() // the browser tells of the 409
 
 	b.visit(t, "/?show=all")
