@@ -112,7 +112,7 @@ func strip(tables []Table) template.HTML {
 	for i, t := range tables {
 		state := stateOf(t)
 		counts[state]++
-		fmt.Fprintf(&b, `<rect class="is-%s" x="%d" y="%d" width="7" height="7"><title>%s</title></rect>`, state, 9*(i%perRow), 9*(i/perRow),
+		fmt.Fprintf(&b, `<rect class="is-%s" x="%d" y="%d" width="6" height="6"><title>%s</title></rect>`, state, 8*(i%perRow), 8*(i/perRow),
 			template.HTMLEscapeString(t.Entity+": "+stateWords(t)))
 	}
 	var words []string
@@ -122,7 +122,7 @@ func strip(tables []Table) template.HTML {
 		}
 	}
 	rows := (len(tables) + perRow - 1) / perRow
-	width, height := 9*min(len(tables), perRow), max(9*rows, 1)
+	width, height := 8*min(len(tables), perRow), max(8*rows, 1)
 	return template.HTML(fmt.Sprintf(`<svg class="strip" role="img" aria-label="Tables: %s" width="%d" height="%d" viewBox="0 0 %d %d">%s</svg>`, //nolint:gosec // numbers, fixed words and escaped names
 		strings.Join(words, ", "), width, height, max(width, 1), height, b.String()))
 }
