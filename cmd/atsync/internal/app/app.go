@@ -240,7 +240,7 @@ func (a *App) Resume(tenant string) {
 // enqueue lets a job wait for its turn, unless the same one waits or runs.
 func (a *App) enqueue(s *Start) bool {
 	reason := a.admit(s)
-	if reason != "" && s.Trigger != ByHand && a.opts.OnSkip != nil {
+	if reason != "" && s.Trigger == BySchedule && a.opts.OnSkip != nil {
 		a.opts.OnSkip(Skip{Job: s.Job, Due: s.Due, Reason: reason})
 	}
 	return reason == ""
@@ -268,7 +268,7 @@ func (a *App) admit(s *Start) (reason string) {
 		a.waiting = append(a.waiting, s)
 		return ""
 	}
-	if s.Trigger != ByHand {
+	if s.Trigger == BySchedule {
 		level := slog.LevelWarn
 		if reason == pausedReason { // as wanted
 			level = slog.LevelDebug

@@ -222,6 +222,7 @@ func (r *rig) start(opts daemon.Options) (d *daemon.Daemon, stop func()) {
 func (r *rig) idle(d *daemon.Daemon, tenant string) daemon.TenantState {
 	r.Helper()
 	for range 2000 {
+		time.Sleep(time.Second)
 		s, ok := d.Tenant(tenant)
 		if !ok {
 			r.Fatalf("there is no tenant %s", tenant)
@@ -229,7 +230,6 @@ func (r *rig) idle(d *daemon.Daemon, tenant string) daemon.TenantState {
 		if s.Running == nil && len(s.Waiting) == 0 {
 			return s
 		}
-		time.Sleep(time.Second)
 	}
 	r.Fatalf("%s is never idle", tenant)
 	return daemon.TenantState{}

@@ -36,7 +36,7 @@ func number(name string, usual int) int {
 // restarted and its configuration reloaded. No due time is lost, no tenant has two jobs at a time, and once the source is
 // silent, every tenant is equal to it. The bubble itself fails if a goroutine is left behind. Full size: ATSYNC_TEST_DAEMON_TENANTS=50 ATSYNC_TEST_DAEMON_MINUTES=1800.
 func TestManyTenantsForHours(t *testing.T) {
-	tenants, minutes := number("ATSYNC_TEST_DAEMON_TENANTS", 4), number("ATSYNC_TEST_DAEMON_MINUTES", 60)
+	tenants, minutes := number("ATSYNC_TEST_DAEMON_TENANTS", 3), number("ATSYNC_TEST_DAEMON_MINUTES", 50)
 	synctest.Test(t, func(t *testing.T) {
 		s := &storm{rig: newRig(t), r: rand.New(rand.NewPCG(uint64(tenants), uint64(minutes)))}
 		for i := range tenants {
@@ -53,7 +53,7 @@ func TestManyTenantsForHours(t *testing.T) {
 			s.edit()
 			switch minute % max(minutes/3, 3) {
 			case 1: // in the middle of whatever it does
-				time.Sleep(time.Duration(s.r.IntN(20)) * time.Second)
+				time.Sleep(time.Duration(s.pick(20)) * time.Second)
 				stop()
 				restarts = append(restarts, time.Now())
 				d, stop = s.start(s.options(s.config(head, s.names...)))
@@ -110,26 +110,29 @@ func (s *storm) faults() {
 		s.handler[name].ClearFaults()
 		for _, action := range []autotasktest.Action{autotasktest.Status(503), autotasktest.HTML(200), autotasktest.EmptyBody(), autotasktest.InvalidJSON(), autotasktest.Reset()} {
 			s.handler[name].Fault(autotasktest.Fault{Do: action, When: func(autotasktest.Request) bool {
-				s.mu.Lock()
-				defer s.mu.Unlock()
-				return s.r.IntN(100) == 0
+				return s.pick(100) == 0
 			}})
 		}
 	}
 }
 
-func (s *storm) edit() {
+// pick returns a number below n.
+func (s *storm) pick(n int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.r.IntN(n)
+}
+
+func (s *storm) edit() {
 	s.edits++
 	ids := s.data.IDs("Tickets")
-	switch s.r.IntN(4) {
+	switch s.pick(4) {
 	case 0:
 		s.data.Insert("Tickets", map[string]any{"title": fmt.Sprintf("edit %d", s.edits)})
 	case 1:
-		s.data.DeleteQuietly("Tickets", ids[s.r.IntN(len(ids))])
+		s.data.DeleteQuietly("Tickets", ids[s.pick(len(ids))])
 	default:
-		s.data.Update("Tickets", ids[s.r.IntN(len(ids))], map[string]any{"title": fmt.Sprintf("edit %d é", s.edits)})
+		s.data.Update("Tickets", ids[s.pick(len(ids))], map[string]any{"title": fmt.Sprintf("edit %d é", s.edits)})
 	}
 }
 
