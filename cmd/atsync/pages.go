@@ -32,7 +32,7 @@ func (e *env) newPages(ctx context.Context, cfg *config.Config, version string) 
 			}
 			access.Token = token.Reveal()
 		}
-		return web.New(web.Options{Control: c, Store: newLibrary(), Access: access, Version: version, Logger: e.logger(e.stderr, cfg)})
+		return web.New(web.Options{Control: c, Store: newLibrary(c), Access: access, Version: version, Logger: e.logger(e.stderr, cfg)})
 	}
 }
 
@@ -43,10 +43,13 @@ func badAccess(op string, err error) error {
 // library reads publications for pages: never a warehouse, which belongs to the jobs. One is read at a time, so that pages
 // never take more memory than one reader, and what a publication tells at a glance is remembered until there is a newer one.
 type library struct {
-	turn chan struct{} // holds one token
+	control daemon.Control
+	turn    chan struct{} // holds one token
 
-	mu    sync.Mutex
-	known map[string]edition // by path
+	mu      sync.Mutex
+	cfg     *config.Config                 // that tenants are of
+	tenants map[string]config.TenantConfig // as far as they were needed: to work one out takes a while
+	known   map[string]edition             // by path
 }
 
 // edition is a publication as it was seen.
@@ -61,12 +64,34 @@ const (
 	historyDays = 90
 )
 
-func newLibrary() *library {
-	return &library{turn: make(chan struct{}, 1), known: map[string]edition{}}
+func newLibrary(c daemon.Control) *library {
+	return &library{control: c, turn: make(chan struct{}, 1), known: map[string]edition{}}
+}
+
+// tenant returns a tenant's settings in the configuration in force.
+func (l *library) tenant(name string) (config.TenantConfig, error) {
+	cfg := l.control.Config()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cfg != cfg {
+		l.cfg, l.tenants = cfg, map[string]config.TenantConfig{}
+	}
+	if t, ok := l.tenants[name]; ok {
+		return t, nil
+	}
+	t, err := cfg.Tenant(name)
+	if err == nil {
+		l.tenants[name] = t
+	}
+	return t, err
 }
 
 // read opens a tenant's publication for fn.
-func (l *library) read(ctx context.Context, t config.TenantConfig, fn func(*reader) error) error {
+func (l *library) read(ctx context.Context, tenant string, fn func(*reader) error) error {
+	t, err := l.tenant(tenant)
+	if err != nil {
+		return err
+	}
 	select {
 	case l.turn <- struct{}{}:
 		defer func() { <-l.turn }()
@@ -86,7 +111,11 @@ func since(days int) time.Time {
 }
 
 // Published implements web.Store.
-func (l *library) Published(ctx context.Context, t config.TenantConfig) (web.Published, error) {
+func (l *library) Published(ctx context.Context, tenant string) (web.Published, error) {
+	t, err := l.tenant(tenant)
+	if err != nil {
+		return web.Published{}, err
+	}
 	info, err := os.Stat(t.PublishPath)
 	if err != nil {
 		return web.Published{}, err
@@ -98,7 +127,7 @@ func (l *library) Published(ctx context.Context, t config.TenantConfig) (web.Pub
 		return old.published, nil
 	}
 	fresh := edition{web.Published{Path: t.PublishPath, At: info.ModTime().UTC(), Bytes: info.Size()}, info.ModTime()}
-	err = l.read(ctx, t, func(r *reader) (err error) {
+	err = l.read(ctx, tenant, func(r *reader) (err error) {
 		fresh.published.Tables, err = r.summaries(ctx, since(summaryDays))
 		return err
 	})
@@ -112,8 +141,8 @@ func (l *library) Published(ctx context.Context, t config.TenantConfig) (web.Pub
 }
 
 // History implements web.Store.
-func (l *library) History(ctx context.Context, t config.TenantConfig, entity string) (h *pipeline.History, rejects []web.Reject, err error) {
-	err = l.read(ctx, t, func(r *reader) error {
+func (l *library) History(ctx context.Context, tenant string, entity string) (h *pipeline.History, rejects []web.Reject, err error) {
+	err = l.read(ctx, tenant, func(r *reader) error {
 		if h, err = r.history(ctx, entity, since(historyDays)); err != nil || h == nil {
 			return err
 		}
@@ -128,8 +157,8 @@ func (l *library) History(ctx context.Context, t config.TenantConfig, entity str
 }
 
 // Run implements web.Store.
-func (l *library) Run(ctx context.Context, t config.TenantConfig, id int64) (run *pipeline.Run, loads []pipeline.LoadRecord, err error) {
-	err = l.read(ctx, t, func(r *reader) error {
+func (l *library) Run(ctx context.Context, tenant string, id int64) (run *pipeline.Run, loads []pipeline.LoadRecord, err error) {
+	err = l.read(ctx, tenant, func(r *reader) error {
 		if run, err = r.run(ctx, id); err != nil {
 			return err
 		}

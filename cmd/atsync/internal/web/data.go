@@ -104,11 +104,7 @@ func orEmpty[T any](list []T) []T {
 
 // published fills in what the publication says and returns its tables by entity.
 func (p *Pages) published(ctx context.Context, t *Tenant) map[string]pipeline.TableSummary {
-	cfg, err := p.control.Config().Tenant(t.Tenant)
-	if err != nil {
-		return nil // it was removed a moment ago
-	}
-	pub, err := p.store.Published(ctx, cfg)
+	pub, err := p.store.Published(ctx, t.Tenant)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return nil
@@ -189,11 +185,7 @@ func (p *Pages) readEntity(ctx context.Context, tenant, entity string) (Entity, 
 	}
 	e := Entity{Tenant: tenant, Table: p.tableOf(s.Tables[i]), Rejects: []Reject{}, Verifications: verifications(s.Runs, known.Name)}
 	e.Holes = holesOf(s.Runs)[known.Name]
-	cfg, err := p.control.Config().Tenant(tenant)
-	if err != nil {
-		return Entity{}, err
-	}
-	history, rejects, err := p.store.History(ctx, cfg, known.Name)
+	history, rejects, err := p.store.History(ctx, tenant, known.Name)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return Entity{}, err
 	}
@@ -226,11 +218,7 @@ func (p *Pages) readRun(ctx context.Context, tenant string, id int64) (Run, erro
 	if i := slices.IndexFunc(s.Runs, func(r pipeline.Run) bool { return r.ID == id }); i >= 0 {
 		run = &s.Runs[i]
 	}
-	cfg, err := p.control.Config().Tenant(tenant)
-	if err != nil {
-		return Run{}, err
-	}
-	stored, loads, err := p.store.Run(ctx, cfg, id)
+	stored, loads, err := p.store.Run(ctx, tenant, id)
 	if err != nil && run == nil && !errors.Is(err, os.ErrNotExist) {
 		return Run{}, err
 	}

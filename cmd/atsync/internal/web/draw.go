@@ -18,7 +18,6 @@ func (p *Pages) functions() template.FuncMap {
 	return template.FuncMap{
 		"count":    console.Count,
 		"bytes":    console.Bytes,
-		"clean":    console.Clean,
 		"seconds":  func(s float64) string { return console.Duration(time.Duration(s * float64(time.Second))) },
 		"duration": console.Duration,
 		"ago":      func(t time.Time) string { return shortAgo(p.now().Sub(t)) },

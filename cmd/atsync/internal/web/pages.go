@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"net/http"
 	"path"
 	"strconv"
@@ -75,7 +76,17 @@ func (p *Pages) render(w http.ResponseWriter, r *http.Request, status int, v vie
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = b.WriteTo(w) // the browser is gone
+	_, _ = io.WriteString(w, forward(b.String())) // an error: the browser is gone
+}
+
+// forward takes the marks out of a page that turn the direction of writing around: with them a text can look like another.
+func forward(page string) string {
+	return strings.Map(func(c rune) rune {
+		if c >= '\u202a' && c <= '\u202e' || c >= '\u2066' && c <= '\u2069' {
+			return -1
+		}
+		return c
+	}, page)
 }
 
 // page makes a handler of a function that collects what a page shows.

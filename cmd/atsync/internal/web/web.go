@@ -18,7 +18,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/atsync/atsync/cmd/atsync/internal/config"
 	"github.com/atsync/atsync/cmd/atsync/internal/daemon"
 	"github.com/atsync/atsync/pipeline"
 )
@@ -29,11 +28,11 @@ var files embed.FS
 // Store reads what is published of tenants. Errors that wrap os.ErrNotExist say that there is no publication yet. Its methods
 // may be called concurrently.
 type Store interface {
-	Published(ctx context.Context, t config.TenantConfig) (Published, error)
+	Published(ctx context.Context, tenant string) (Published, error)
 	// History is nil if the publication has no such table.
-	History(ctx context.Context, t config.TenantConfig, entity string) (*pipeline.History, []Reject, error)
+	History(ctx context.Context, tenant string, entity string) (*pipeline.History, []Reject, error)
 	// Run is nil if the publication does not have the run; loads are those of it that are published.
-	Run(ctx context.Context, t config.TenantConfig, id int64) (run *pipeline.Run, loads []pipeline.LoadRecord, err error)
+	Run(ctx context.Context, tenant string, id int64) (run *pipeline.Run, loads []pipeline.LoadRecord, err error)
 }
 
 // Published is what a publication tells at a glance.

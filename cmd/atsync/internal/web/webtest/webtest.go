@@ -333,9 +333,9 @@ func (f *Fake) Reloaded() daemon.ReloadState {
 }
 
 // Published implements web.Store.
-func (f *Fake) Published(_ context.Context, t config.TenantConfig) (web.Published, error) {
-	out := web.Published{Path: t.PublishPath, At: Now().Add(-6 * time.Minute), Bytes: 214_000_000}
-	for _, h := range f.history[t.Name] {
+func (f *Fake) Published(_ context.Context, tenant string) (web.Published, error) {
+	out := web.Published{Path: "/srv/atsync/" + tenant + ".duckdb", At: Now().Add(-6 * time.Minute), Bytes: 214_000_000}
+	for _, h := range f.history[tenant] {
 		out.Tables = append(out.Tables, h.TableSummary)
 	}
 	if out.Tables == nil {
@@ -345,16 +345,16 @@ func (f *Fake) Published(_ context.Context, t config.TenantConfig) (web.Publishe
 }
 
 // History implements web.Store.
-func (f *Fake) History(_ context.Context, t config.TenantConfig, entity string) (*pipeline.History, []Reject, error) {
-	if f.history[t.Name][entity] == nil {
+func (f *Fake) History(_ context.Context, tenant string, entity string) (*pipeline.History, []Reject, error) {
+	if f.history[tenant][entity] == nil {
 		return nil, nil, os.ErrNotExist
 	}
-	return f.history[t.Name][entity], f.rejects[t.Name+"/"+entity], nil
+	return f.history[tenant][entity], f.rejects[tenant+"/"+entity], nil
 }
 
 // Run implements web.Store.
-func (f *Fake) Run(_ context.Context, t config.TenantConfig, id int64) (run *pipeline.Run, loads []pipeline.LoadRecord, err error) {
-	for _, h := range f.history[t.Name] {
+func (f *Fake) Run(_ context.Context, tenant string, id int64) (run *pipeline.Run, loads []pipeline.LoadRecord, err error) {
+	for _, h := range f.history[tenant] {
 		for _, l := range h.Loads {
 			if l.RunID == id {
 				loads = append(loads, l)
