@@ -114,14 +114,14 @@ func TestLogins(t *testing.T) {
 
 func TestForm(t *testing.T) {
 	s := newSite(t, hashed(t, web.Access{Token: token}))
-	send := func(user, pass, next string) *http.Response {
+	send := func(user, pass, next string) answer {
 		form := url.Values{"username": {user}, "password": {pass}, "next": {next}}.Encode()
 		return s.ask("POST", "/login", func(r *http.Request) {
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			r.Body = io.NopCloser(strings.NewReader(form))
 		})
 	}
-	if r := send("atsync", "guess", ""); r.StatusCode != 401 || len(r.Cookies()) != 0 || !strings.Contains(body(t, r), "That is not right") {
+	if r := send("atsync", "guess", ""); r.StatusCode != 401 || len(r.cookies) != 0 || !strings.Contains(r.text, "That is not right") {
 		t.Errorf("a wrong password: %d", r.StatusCode)
 	}
 	for next, to := range map[string]string{"": "./", "tenant/acme?x=1": "./tenant/acme?x=1", "//evil.example/x": "./evil.example/x", "https://evil.example": "./https://evil.example",
@@ -138,12 +138,12 @@ func TestForm(t *testing.T) {
 		}
 	}
 	r := send("", token, "")
-	cookies := r.Cookies()
+	cookies := r.cookies
 	if len(cookies) != 1 || !cookies[0].HttpOnly || cookies[0].SameSite != http.SameSiteStrictMode || cookies[0].Secure {
 		t.Fatalf("cookies: %v", cookies)
 	}
 	cookie := func(r *http.Request) { r.AddCookie(cookies[0]) }
-	if r := s.ask("GET", "/", cookie); r.StatusCode != 200 || !strings.Contains(body(t, r), `id="logout"`) {
+	if r := s.ask("GET", "/", cookie); r.StatusCode != 200 || !strings.Contains(r.text, `id="logout"`) {
 		t.Errorf("logged in: %d", r.StatusCode)
 	}
 	forged := func(r *http.Request) { r.AddCookie(&http.Cookie{Name: cookies[0].Name, Value: cookies[0].Value + "x"}) }
@@ -212,7 +212,7 @@ func TestReadOnly(t *testing.T) {
 		t.Error(did)
 	}
 	for _, path := range []string{"/", "/tenant/evergreen", "/tenant/initech"} {
-		if text := body(t, s.ask("GET", path)); strings.Contains(text, "<button") || !strings.Contains(text, "read-only") {
+		if text := s.ask("GET", path).text; strings.Contains(text, "<button") || !strings.Contains(text, "read-only") {
 			t.Errorf("%s has buttons", path)
 		}
 	}
@@ -224,7 +224,7 @@ func TestProtectNeedsTheLogin(t *testing.T) {
 	if r := askHandler(metrics, "GET", "/metrics", header("Accept", "*/*")); r.StatusCode != 401 {
 		t.Errorf("without: %d", r.StatusCode)
 	}
-	if r := askHandler(metrics, "GET", "/metrics", header("Authorization", "bearer "+token)); r.StatusCode != 200 || body(t, r) != "metrics" {
+	if r := askHandler(metrics, "GET", "/metrics", header("Authorization", "bearer "+token)); r.StatusCode != 200 || r.text != "metrics" {
 		t.Errorf("with: %d", r.StatusCode)
 	}
 }

@@ -249,7 +249,7 @@ func (p *Pages) entity(r *http.Request) (view, error) {
 	if e.History != nil {
 		v.RowSeries, v.ChangeSeries = p.series(e.History)
 	}
-	return view{Template: "entity", Title: e.Table.Entity + " of " + e.Tenant, Data: v}, nil
+	return view{Template: "entity", Title: e.Entity + " of " + e.Tenant, Data: v}, nil
 }
 
 type runView struct {
@@ -269,10 +269,10 @@ func (p *Pages) run(r *http.Request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	run.Run.Tenant = r.PathValue("tenant")
+	run.Tenant = r.PathValue("tenant")
 	v := runView{Run: run, Live: run.Live, Line: lineOf(run.Run)}
 	v.Bars, v.Span = timeline(run, p.now())
-	return view{Template: "run", Title: fmt.Sprintf("Run %d of %s", id, run.Run.Tenant), Data: v}, nil
+	return view{Template: "run", Title: fmt.Sprintf("Run %d of %s", id, run.Tenant), Data: v}, nil
 }
 
 func (p *Pages) quota(*http.Request) (view, error) {

@@ -2,7 +2,6 @@ package web_test
 
 import (
 	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -75,16 +74,28 @@ func hashed(t *testing.T, a web.Access) web.Access {
 	return a
 }
 
+// answer is what came back.
+type answer struct {
+	StatusCode int
+	Header     http.Header
+	text       string
+	cookies    []*http.Cookie
+}
+
 // ask sends a request as a browser on this machine would, with changes.
-func (s *site) ask(method, path string, change ...func(*http.Request)) *http.Response {
+func (s *site) ask(method, path string, change ...func(*http.Request)) answer {
+	return askHandler(s, method, path, append([]func(*http.Request){header("Accept", "text/html")}, change...)...)
+}
+
+// askHandler sends a request to a handler.
+func askHandler(h http.Handler, method, path string, change ...func(*http.Request)) answer {
 	r := httptest.NewRequest(method, "http://127.0.0.1:8420"+path, nil)
-	r.Header.Set("Accept", "text/html")
 	for _, c := range change {
 		c(r)
 	}
 	w := httptest.NewRecorder()
-	s.ServeHTTP(w, r)
-	return w.Result()
+	h.ServeHTTP(w, r)
+	return answer{w.Code, w.Header(), w.Body.String(), (&http.Response{Header: w.Header()}).Cookies()}
 }
 
 func header(name, value string) func(*http.Request) {
@@ -93,15 +104,6 @@ func header(name, value string) func(*http.Request) {
 
 func basic(user, pass string) func(*http.Request) {
 	return func(r *http.Request) { r.SetBasicAuth(user, pass) }
-}
-
-func body(t *testing.T, r *http.Response) string {
-	t.Helper()
-	text, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
 
 func paths() []string {
@@ -117,7 +119,7 @@ func TestPagesAreWhole(t *testing.T) {
 	link := regexp.MustCompile(`(?:href|src|action|hx-get)="([^"]*)"`)
 	for _, path := range paths() {
 		r := s.ask("GET", path)
-		text := body(t, r)
+		text := r.text
 		if want := strings.Contains(path, "no") || strings.HasSuffix(path, "/7") || strings.HasSuffix(path, "/x") || strings.Contains(path, "Nothing"); (r.StatusCode == 404) != want || r.StatusCode != 404 && r.StatusCode != 200 {
 			t.Errorf("%s: status %d", path, r.StatusCode)
 		}
@@ -145,7 +147,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range link.FindAllStringSubmatch(body(t, s.ask("GET", path)), -1) {
+		for _, m := range link.FindAllStringSubmatch(s.ask("GET", path).text, -1) {
 			to, err := base.Parse(strings.ReplaceAll(m[1], "&amp;", "&"))
 			if err != nil {
 				t.Fatal(err)
@@ -179,7 +181,7 @@ func TestHeaders(t *testing.T) {
 
 func TestAssetsAreCachedByContent(t *testing.T) {
 	s := newSite(t, web.Access{})
-	m := regexp.MustCompile(`static/app\.css\?v=[0-9a-f]+`).FindString(body(t, s.ask("GET", "/")))
+	m := regexp.MustCompile(`static/app\.css\?v=[0-9a-f]+`).FindString(s.ask("GET", "/").text)
 	r := s.ask("GET", "/"+m)
 	if r.StatusCode != 200 || !strings.Contains(r.Header.Get("Cache-Control"), "immutable") || r.Header.Get("Content-Type") != "text/css; charset=utf-8" {
 		t.Errorf("%d %v", r.StatusCode, r.Header)
@@ -207,7 +209,7 @@ func TestHostileTextIsText(t *testing.T) {
 	for _, path := range []string{"/", "/quota", "/tenant/acme", "/tenant/acme/entity/Tickets", "/tenant/acme/run/1400", "/tenant/acme/run/1401",
 		"/tenant/" + url.PathEscape(webtest.Hostile), "/tenant/acme/entity/" + url.PathEscape(webtest.Hostile), "/login?next=" + url.QueryEscape(webtest.Hostile), "/?done=" + url.QueryEscape(webtest.Hostile)} {
 		r := s.ask("GET", path)
-		text := body(t, r)
+		text := r.text
 		if r.StatusCode >= 500 || strings.Contains(text, "<script>") || strings.Contains(text, "<img") || strings.Contains(text, "\u202e") {
 			t.Errorf("%s: %d\n%s", path, r.StatusCode, excerpt(text))
 		}
@@ -259,7 +261,7 @@ func TestAPI(t *testing.T) {
 	get := func(path string, into any) {
 		t.Helper()
 		r := s.ask("GET", path)
-		if err := json.Unmarshal([]byte(body(t, r)), into); err != nil || r.StatusCode != 200 || !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
+		if err := json.Unmarshal([]byte(r.text), into); err != nil || r.StatusCode != 200 || !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
 			t.Errorf("%s: %d %v", path, r.StatusCode, err)
 		}
 	}
@@ -296,18 +298,7 @@ func TestAPI(t *testing.T) {
 	}
 	var f web.Failure
 	r := s.ask("GET", "/api/v1/nothing")
-	if err := json.Unmarshal([]byte(body(t, r)), &f); err != nil || r.StatusCode != 404 || f.Error == "" {
+	if err := json.Unmarshal([]byte(r.text), &f); err != nil || r.StatusCode != 404 || f.Error == "" {
 		t.Errorf("%d %v %+v", r.StatusCode, err, f)
 	}
-}
-
-// askHandler sends a request to a handler that the pages protect.
-func askHandler(h http.Handler, method, path string, change ...func(*http.Request)) *http.Response {
-	r := httptest.NewRequest(method, "http://127.0.0.1:8420"+path, nil)
-	for _, c := range change {
-		c(r)
-	}
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	return w.Result()
 }
