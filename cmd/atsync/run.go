@@ -9,12 +9,14 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/atsync/atsync/cmd/atsync/internal/config"
 	"github.com/atsync/atsync/cmd/atsync/internal/console"
 	"github.com/atsync/atsync/cmd/atsync/internal/daemon"
+	"github.com/atsync/atsync/cmd/atsync/internal/secret"
 	"github.com/atsync/atsync/pipeline"
 )
 
@@ -42,6 +44,9 @@ func newRunCommand(e *env) *cobra.Command {
 	}
 }
 
+// keepSecrets is for how long what a vault or a command has answered is used. A refused login asks anew at once.
+const keepSecrets = 5 * time.Minute
+
 // run is the daemon. That it was asked to stop is no error.
 func (e *env) run(ctx context.Context) error {
 	hangups := make(chan os.Signal, 1)
@@ -64,6 +69,7 @@ func (e *env) run(ctx context.Context) error {
 	log := e.logger(e.stderr, cfg)
 	w := e.newWiring(cfg, log)
 	w.lockWait = syncPatience
+	w.secrets = &secret.Cache{Resolver: e.resolver(cfg), Keep: keepSecrets}
 	d, err := daemon.New(daemon.Options{
 		Config: cfg, Load: e.loadConfig, Open: w.openSite, Recall: recallFacts,
 		Listener: listener, Pages: e.newPages(ctx, cfg, buildVersion().Version), Environ: e.environ, Version: buildVersion().Version, Logger: log,
@@ -115,6 +121,9 @@ func (s *daemonSite) Look(ctx context.Context, runs int) (f daemon.Facts, err er
 	}
 	if f.Hold, err = s.warehouse.Hold(ctx); err != nil {
 		return f, err
+	}
+	if cache, ok := s.w.secrets.(*secret.Cache); ok && f.Hold != nil {
+		cache.Forget(s.cfg.Username, s.cfg.IntegrationCode, s.cfg.Secret) // they may have been rotated
 	}
 	if f.Last, err = s.warehouse.LastRuns(ctx); err != nil {
 		return f, err

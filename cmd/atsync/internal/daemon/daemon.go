@@ -28,6 +28,7 @@ import (
 const (
 	StopWithin   = 25 * time.Second // from the end of Run's context until jobs that still run are given up
 	finishWithin = 15 * time.Second // of that, for recording and publishing what a job had read
+	lookWithin   = 8 * time.Second  // for a last look at the warehouse
 	closeWithin  = 2 * time.Second  // for answers that are being written
 )
 

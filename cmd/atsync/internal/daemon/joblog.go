@@ -52,17 +52,30 @@ func (h runHandler) WithGroup(name string) slog.Handler {
 }
 
 // tell logs how a job ended.
-func (d *Daemon) tell(log *slog.Logger, began time.Time, err error) {
-	seconds := time.Since(began).Seconds()
+func tell(log *slog.Logger, run pipeline.Run, took time.Duration, err error) {
+	changed, holes := int64(0), 0
+	for _, s := range run.Streams {
+		changed += s.Inserted + s.Updated + s.Deleted
+		if s.Verify != nil {
+			holes += int(s.Verify.Holes)
+		}
+	}
+	attrs := []any{"seconds", took.Seconds(), "entities", len(run.Streams), "changed", changed, "requests", run.Requests}
+	if holes > 0 {
+		attrs = append(attrs, "holes", holes)
+	}
+	if err != nil {
+		attrs = append(attrs, "error", err, "error_class", string(pipeline.ClassOf(err)))
+	}
 	switch {
 	case err == nil:
-		log.Info("job ended", "seconds", seconds)
+		log.Info("job ended", attrs...)
 	case pipeline.ClassOf(err) == pipeline.ClassCanceled:
-		log.Info("job stopped; the next one goes on from there", "seconds", seconds)
+		log.Info("job stopped; the next one goes on from there", attrs...)
 	case pipeline.ClassOf(err) == pipeline.ClassPartial:
-		log.Warn("job ended", "seconds", seconds, "error", err, "error_class", string(pipeline.ClassPartial))
+		log.Warn("job ended", attrs...)
 	default:
-		log.Error("job failed", "seconds", seconds, "error", err, "error_class", string(pipeline.ClassOf(err)))
+		log.Error("job failed", attrs...)
 	}
 }
 

@@ -6,14 +6,15 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sourcegraph/conc/panics"
+
 	"github.com/atsync/atsync/cmd/atsync/internal/app"
 	"github.com/atsync/atsync/cmd/atsync/internal/config"
 	"github.com/atsync/atsync/pipeline"
 )
 
-// work does one job: it opens the tenant's warehouse, records what is owed to it, does what the job is for, and looks at
-// what has become of it.
-func (d *Daemon) work(ctx context.Context, s app.Start) (err error) {
+// work does one job and keeps what came of it, for whoever looks and, if the warehouse could not be told, for the next one.
+func (d *Daemon) work(ctx context.Context, s app.Start) error {
 	t, m, ok := d.tenant(s.Job.Tenant)
 	if !ok {
 		return &pipeline.Error{Class: pipeline.ClassConfig, Tenant: s.Job.Tenant, Op: string(s.Job.Kind), Err: errors.New("the tenant is not configured any more")}
@@ -22,23 +23,32 @@ func (d *Daemon) work(ctx context.Context, s app.Start) (err error) {
 	for _, skip := range s.Skipped {
 		m.owe(skippedRun(skip))
 	}
+	logs := newJobLog(d.log, s)
+	logs.logger.Info("job started", "trigger", string(s.Trigger), "due", s.Due)
 	look := m.take()
 	m.begin(s, began)
 	var run pipeline.Run
-	defer func() {
-		m.end(err)
-		d.metrics.ran(t.Name, command(s.Job.Kind), outcome(run, err), run, time.Since(began))
-	}()
-	logs := newJobLog(d.log, s)
-	log := logs.logger
-	log.Info("job started", "trigger", string(s.Trigger), "due", s.Due)
-	defer func() { d.tell(log, began, err) }()
-
-	trace := d.trace(t.Name, m, logs)
-	site, err := d.opts.Open(ctx, t, trace, log)
-	if err != nil {
+	var err error
+	if crash := panics.Try(func() { run, err = d.job(ctx, s.Job, t, m, logs, look) }); crash != nil {
+		logs.logger.Error("a job crashed; the others go on", "panic", crash.Value, "stack", string(crash.Stack))
+		err = &pipeline.Error{Class: pipeline.ClassInternal, Tenant: t.Name, Op: command(s.Job.Kind), Err: fmt.Errorf("it crashed: %v", crash.Value), Remedy: "please report this with the log"}
+	}
+	if err != nil && run.ID == 0 && pipeline.ClassOf(err) != pipeline.ClassCanceled {
 		m.owe(failedRun(s, began, time.Now().UTC(), err))
-		return err
+	}
+	m.end(err)
+	took := time.Since(began)
+	tell(logs.logger, run, took, err)
+	d.metrics.ran(t.Name, command(s.Job.Kind), outcome(run, err), run, took)
+	return err
+}
+
+// job opens the tenant's warehouse, records what is owed to it, does what the job is for, and looks at what has become of
+// the warehouse. The run is zero if it could not begin.
+func (d *Daemon) job(ctx context.Context, job app.Job, t config.TenantConfig, m *memory, logs jobLog, look int) (run pipeline.Run, err error) {
+	site, err := d.opts.Open(ctx, t, d.trace(t.Name, m, logs), logs.logger)
+	if err != nil {
+		return run, err
 	}
 	defer func() {
 		if closed := site.Close(); closed != nil {
@@ -46,18 +56,17 @@ func (d *Daemon) work(ctx context.Context, s app.Start) (err error) {
 		}
 	}()
 	if err := record(ctx, m, site.Runner().Sink); err != nil {
-		return err
+		return run, err
 	}
-	run, err = d.perform(ctx, s.Job, t, site)
-
-	after, stop := context.WithTimeout(context.WithoutCancel(ctx), closeWithin) // also after a stop: a reload may have followed
+	run, err = d.perform(ctx, job, t, site)
+	after, stop := context.WithTimeout(context.WithoutCancel(ctx), lookWithin) // also after a stop: a page may still ask
 	defer stop()
 	facts, looked := site.Look(after, look)
 	if looked != nil {
-		return errors.Join(err, looked)
+		return run, errors.Join(err, looked)
 	}
 	m.learn(facts)
-	return err
+	return run, err
 }
 
 // outcome is how a job went, also if it has no run's record.
