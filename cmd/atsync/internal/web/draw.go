@@ -16,6 +16,7 @@ import (
 // functions are what templates can call. Those that return HTML make it of numbers and fixed words alone.
 func (p *Pages) functions() template.FuncMap {
 	return template.FuncMap{
+		"soft":     soft,
 		"count":    console.Count,
 		"bytes":    console.Bytes,
 		"seconds":  func(s float64) string { return console.Duration(time.Duration(s * float64(time.Second))) },
@@ -40,6 +41,19 @@ func (p *Pages) functions() template.FuncMap {
 			return map[string]any{"Root": root, "Tenant": t.Tenant, "Runs": t.Runs[:min(25, len(t.Runs))]}
 		},
 	}
+}
+
+// soft lets a long name break between its words: after an underscore, or before a capital.
+func soft(name string) template.HTML {
+	var b strings.Builder
+	begin := 0
+	for i := 1; i < len(name); i++ {
+		if name[i-1] == '_' || name[i-1] >= 'a' && name[i-1] <= 'z' && name[i] >= 'A' && name[i] <= 'Z' {
+			b.WriteString(template.HTMLEscapeString(name[begin:i]) + "<wbr>")
+			begin = i
+		}
+	}
+	return template.HTML(b.String() + template.HTMLEscapeString(name[begin:])) //nolint:gosec // every piece is escaped
 }
 
 // shortAgo says how long ago something was, or with "in" how far ahead.

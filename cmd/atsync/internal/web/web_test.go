@@ -126,7 +126,7 @@ func TestPagesAreWhole(t *testing.T) {
 		if !strings.HasSuffix(text, "</html>\n") || strings.Contains(text, "ZgotmplZ") || strings.Contains(text, "&lt;no value&gt;") {
 			t.Errorf("%s is not whole", path)
 		}
-		if found := inline.FindString(strings.ReplaceAll(text, "onerror=alert(2)&gt;", "")); found != "" { // that one is text
+		if found := inline.FindString(text); found != "" {
 			t.Errorf("%s has %q", path, found)
 		}
 		for _, m := range link.FindAllStringSubmatch(text, -1) {
@@ -206,14 +206,14 @@ func TestHostileTextIsText(t *testing.T) {
 		st.Quota.Database = webtest.Hostile
 	})
 	s.Change("blue_harbor_it", func(st *daemon.TenantState) { st.Tenant = webtest.Hostile })
-	for _, path := range []string{"/", "/quota", "/tenant/acme", "/tenant/acme/entity/Tickets", "/tenant/acme/run/1400", "/tenant/acme/run/1401",
+	for _, path := range []string{"/", "/quota", "/tenant/acme", "/tenant/cobalt/entity/Tickets", "/tenant/acme/run/1400", "/tenant/acme/run/1401",
 		"/tenant/" + url.PathEscape(webtest.Hostile), "/tenant/acme/entity/" + url.PathEscape(webtest.Hostile), "/login?next=" + url.QueryEscape(webtest.Hostile), "/?done=" + url.QueryEscape(webtest.Hostile)} {
 		r := s.ask("GET", path)
 		text := r.text
 		if r.StatusCode >= 500 || strings.Contains(text, "<script>") || strings.Contains(text, "<img") || strings.Contains(text, "\u202e") {
 			t.Errorf("%s: %d\n%s", path, r.StatusCode, excerpt(text))
 		}
-		if strings.Contains(path, "/tenant/acme") && !strings.Contains(path, "%") && !strings.Contains(text, "&lt;script&gt;alert(1)") {
+		if (strings.Contains(path, "/tenant/acme") || strings.Contains(path, "cobalt")) && !strings.Contains(path, "%") && !strings.Contains(text, "&lt;script&gt;alert(1)") {
 			t.Errorf("%s does not show it at all", path)
 		}
 	}
@@ -281,7 +281,7 @@ func TestAPI(t *testing.T) {
 	}
 	var e web.Entity
 	get("/api/v1/tenants/acme/entities/tickets", &e)
-	if e.Entity != "Tickets" || len(e.History.Days) != 90 || len(e.Rejects) != 2 || e.Rejects[1].Raw != webtest.Hostile || len(e.Verifications) != 1 {
+	if e.Entity != "Tickets" || len(e.History.Days) != 90 || len(e.Rejects) != 2 || e.Rejects[1].Raw != "31.02.2026" || len(e.Verifications) != 1 {
 		t.Errorf("%+v", e)
 	}
 	var run web.Run

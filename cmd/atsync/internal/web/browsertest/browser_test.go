@@ -35,7 +35,7 @@ var axe string
 // pages are all kinds of page, by the name of their screenshot.
 func pages() map[string]string {
 	return map[string]string{"overview": "/", "tenant": "/tenant/acme", "hold": "/tenant/evergreen", "failed": "/tenant/globex", "new": "/tenant/juniper",
-		"entity": "/tenant/acme/entity/Tickets", "unpublished": "/tenant/juniper/entity/Tickets", "run": "/tenant/acme/run/1400", "running": "/tenant/acme/run/1401",
+		"entity": "/tenant/acme/entity/Tickets", "hostile": "/tenant/cobalt/entity/Tickets", "unpublished": "/tenant/juniper/entity/Tickets", "run": "/tenant/acme/run/1400", "running": "/tenant/acme/run/1401",
 		"quota": "/quota", "missing": "/nothing/here"}
 }
 

@@ -76,13 +76,17 @@ func New() *Fake {
 		f.history[k.name] = m.histories()
 		f.states = append(f.states, m.state(f.history[k.name]))
 	}
-	tickets := f.history["acme"]["Tickets"]
-	tickets.OpenRejects = 2
-	tickets.Changes = append([]pipeline.SchemaEvent{{At: Now().Add(-50 * time.Hour), LoadID: 912, Change: "added", Column: "udf_script", NewType: "VARCHAR", NewName: Hostile}}, tickets.Changes...)
-	f.rejects["acme/Tickets"] = []Reject{
-		{Tenant: "acme", Entity: "Tickets", Table: "tickets", ID: 48211, Column: "estimated_hours", Field: "estimatedHours", Raw: "1e400", Reason: "does not fit DECIMAL(18,4)", FoundAt: Now().Add(-49 * time.Hour)},
-		{Tenant: "acme", Entity: "Tickets", Table: "tickets", ID: 50917, Column: "udf_script", Field: Hostile, Raw: Hostile, Reason: "is no date", FoundAt: Now().Add(-3 * time.Hour)},
+	reject := func(tenant string, id int64, column, field, raw, reason string, ago time.Duration) {
+		f.history[tenant]["Tickets"].OpenRejects++
+		f.rejects[tenant+"/Tickets"] = append(f.rejects[tenant+"/Tickets"], Reject{Tenant: tenant, Entity: "Tickets", Table: "tickets", ID: id,
+			Column: column, Field: field, Raw: raw, Reason: reason, FoundAt: Now().Add(-ago)})
 	}
+	reject("acme", 48211, "estimated_hours", "estimatedHours", "1e400", "does not fit DECIMAL(18,4)", 49*time.Hour)
+	reject("acme", 50917, "udf_go_live", "Go-live date", "31.02.2026", "is no date", 3*time.Hour)
+	reject("cobalt", 7, "udf_script", Hostile, Hostile, Hostile, time.Hour)
+	added := pipeline.SchemaEvent{At: Now().Add(-50 * time.Hour), LoadID: 912, Change: "added", Column: "udf_script", NewType: "VARCHAR", NewName: Hostile}
+	cobalt := f.history["cobalt"]["Tickets"]
+	cobalt.Changes = append([]pipeline.SchemaEvent{added}, cobalt.Changes...)
 	return f
 }
 
