@@ -60,9 +60,9 @@ func (d *Daemon) Pause(tenant string) error { return d.setPaused(tenant, true) }
 func (d *Daemon) Resume(tenant string) error { return d.setPaused(tenant, false) }
 
 func (d *Daemon) setPaused(tenant string, paused bool) error {
-	op := "resume"
+	op, change := "resume", d.app.Resume
 	if paused {
-		op = "pause"
+		op, change = "pause", d.app.Pause
 	}
 	if _, _, ok := d.tenant(tenant); !ok && paused {
 		return &pipeline.Error{Class: pipeline.ClassConfig, Tenant: tenant, Op: op, Err: fmt.Errorf("there is no tenant %q", tenant)}
@@ -78,11 +78,7 @@ func (d *Daemon) setPaused(tenant string, paused bool) error {
 		return &pipeline.Error{Class: pipeline.ClassSink, Tenant: tenant, Op: op, Err: err, Remedy: "data_dir must be a folder that can be written"}
 	}
 	d.paused = next
-	if paused {
-		d.app.Pause(tenant)
-	} else {
-		d.app.Resume(tenant)
-	}
-	d.log.Info(op+"d", "tenant", tenant)
+	change(tenant)
+	d.log.Info("told to pause or resume", "tenant", tenant, "paused", paused)
 	return nil
 }

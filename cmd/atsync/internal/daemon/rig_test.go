@@ -264,8 +264,7 @@ func (r *rig) same(tenant, entity, field string) {
 type logbook struct {
 	mu      sync.Mutex
 	due     map[string][]time.Time // by job: started or skipped
-	late    time.Duration
-	texts   []string // of warnings and errors
+	texts   []string               // of warnings and errors
 	started int
 }
 

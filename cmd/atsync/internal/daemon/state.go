@@ -122,8 +122,8 @@ func (s *TenantState) freshness(t config.TenantConfig, now time.Time) {
 		stored[table.Entity] = table
 	}
 	absent := map[string]bool{}
-	for i := len(s.Runs) - 1; i >= 0; i-- { // the newest has the last word
-		for _, r := range s.Runs[i].Streams {
+	for _, run := range slices.Backward(s.Runs) { // the newest has the last word
+		for _, r := range run.Streams {
 			absent[r.Entity] = r.Status == pipeline.StatusAbsent
 		}
 	}

@@ -71,13 +71,13 @@ func (s Services) Azure(ctx context.Context, vault, name, version string) (strin
 	if credential == nil {
 		found, err := azidentity.NewDefaultAzureCredential(nil)
 		if err != nil {
-			return "", fmt.Errorf("Azure is not set up: %w: check the AZURE_ variables", firstLine(err)) //nolint:staticcheck // a name
+			return "", fmt.Errorf("Azure is not set up: %w: check the AZURE_ variables", firstLine(err))
 		}
 		credential = found
 	}
 	client, err := azsecrets.NewClient(vault, credential, s.Options)
 	if err != nil {
-		return "", fmt.Errorf("Azure Key Vault: %w", firstLine(err)) //nolint:staticcheck // a name
+		return "", fmt.Errorf("Azure Key Vault: %w", firstLine(err))
 	}
 	out, err := client.GetSecret(ctx, name, version, nil)
 	if err != nil {
@@ -101,7 +101,7 @@ func azureError(err error) error {
 		}
 		err = fmt.Errorf("status %d %s", res.StatusCode, res.ErrorCode)
 	}
-	return fmt.Errorf("Azure Key Vault: %w: %s", firstLine(err), remedy) //nolint:staticcheck // a name
+	return fmt.Errorf("Azure Key Vault: %w: %s", firstLine(err), remedy)
 }
 
 // firstLine cuts the pages that the client writes about every way to sign in that it has tried.
