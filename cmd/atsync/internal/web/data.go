@@ -277,7 +277,7 @@ func (p *Pages) readQuota() []Quota {
 func (p *Pages) do(tenant, action string) error {
 	switch action {
 	case "sync":
-		return p.control.Trigger(app.Job{Tenant: tenant, Kind: app.Sync})
+		return p.syncAll(tenant)
 	case "verify":
 		return p.control.Trigger(app.Job{Tenant: tenant, Kind: app.Verify})
 	case "pause":
@@ -288,4 +288,32 @@ func (p *Pages) do(tenant, action string) error {
 		return p.control.Release(tenant)
 	}
 	return notFoundError("there is no action " + action)
+}
+
+// syncAll starts a sync of the tenant's own list and one of every group. It fails if none could be started.
+func (p *Pages) syncAll(tenant string) error {
+	s, _ := p.control.Tenant(tenant)
+	var jobs []app.Job
+	for _, n := range s.Next {
+		if n.Job.Kind == app.Sync && !slices.Contains(jobs, n.Job) {
+			jobs = append(jobs, n.Job)
+		}
+	}
+	if jobs == nil { // nothing is scheduled
+		jobs = []app.Job{{Tenant: tenant, Kind: app.Sync}}
+	}
+	var first error
+	started := false
+	for _, job := range jobs {
+		err := p.control.Trigger(job)
+		if err == nil {
+			started = true
+		} else if first == nil {
+			first = err
+		}
+	}
+	if started {
+		return nil
+	}
+	return first
 }

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/crypto/bcrypt"
 
+	"github.com/atsync/atsync/cmd/atsync/internal/app"
 	"github.com/atsync/atsync/cmd/atsync/internal/daemon"
 	"github.com/atsync/atsync/cmd/atsync/internal/web"
 	"github.com/atsync/atsync/cmd/atsync/internal/web/webtest"
@@ -226,6 +227,9 @@ func excerpt(text string) string {
 
 func TestActions(t *testing.T) {
 	s := newSite(t, web.Access{})
+	s.Change("kestrel", func(st *daemon.TenantState) {
+		st.Next = append(st.Next, app.Next{Job: app.Job{Tenant: "kestrel", Kind: app.Sync, Group: "fast"}})
+	})
 	for _, c := range []struct {
 		path, to string
 		status   int
@@ -240,6 +244,7 @@ func TestActions(t *testing.T) {
 		{"/tenant/lumen/explode", "", 404},
 		{"/tenant/nobody/sync", "", 404},
 		{"/api/v1/tenants/lumen/sync", "", 202},
+		{"/api/v1/tenants/kestrel/sync", "", 202},
 		{"/api/v1/tenants/acme/sync", "", 409},
 		{"/api/v1/tenants/nobody/sync", "", 404},
 	} {
@@ -250,7 +255,7 @@ func TestActions(t *testing.T) {
 			t.Errorf("GET %s: %d", c.path, r.StatusCode)
 		}
 	}
-	want := []string{"sync lumen", "sync lumen", "verify lumen", "pause lumen", "resume lumen", "release evergreen", "sync lumen"}
+	want := []string{"sync lumen", "sync lumen", "verify lumen", "pause lumen", "resume lumen", "release evergreen", "sync lumen", "sync kestrel", "sync/fast kestrel"}
 	if diff := cmp.Diff(want, s.Did()); diff != "" {
 		t.Error(diff)
 	}

@@ -231,7 +231,7 @@ func (m maker) runs(history map[string]*pipeline.History) []pipeline.Run {
 	return out
 }
 
-// Did returns what was asked for since the beginning, like "sync acme".
+// Did returns what was asked for since the beginning, like "sync acme" or "sync/fast acme".
 func (f *Fake) Did() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -308,7 +308,11 @@ func (f *Fake) Trigger(job app.Job) error {
 	if s, _ := f.Tenant(job.Tenant); s.Running != nil && s.Running.Job == job {
 		return &pipeline.Error{Class: pipeline.ClassPartial, Tenant: job.Tenant, Err: fmt.Errorf("%s still runs", job), Remedy: "wait until it ends"}
 	}
-	return f.note(string(job.Kind), job.Tenant)
+	what := string(job.Kind)
+	if job.Group != "" {
+		what += "/" + job.Group
+	}
+	return f.note(what, job.Tenant)
 }
 
 // Pause implements daemon.Control.
