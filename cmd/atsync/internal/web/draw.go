@@ -119,37 +119,31 @@ func spark(list []int64) template.HTML {
 
 // strip draws a square for each table in the colour of its state, and says in words how many are in which.
 func strip(tables []Table) template.HTML {
-	const perRow = 30
-	counts := map[string]int{}
-	var b strings.Builder
+	const perRow, pitch, side, named = 30, 8, 6, 12
+	squares, names, counts := map[string]string{}, map[string][]string{}, map[string]int{}
 	for i, t := range tables {
 		state := stateOf(t)
 		counts[state]++
-		fmt.Fprintf(&b, `<rect class="is-%s" x="%d" y="%d" width="6" height="6"><title>%s</title></rect>`, state, 8*(i%perRow), 8*(i/perRow),
-			template.HTMLEscapeString(t.Entity+": "+stateWords(t)))
-	}
-	var words []string
-	for _, state := range []string{"late", "never", "ok", "absent"} {
-		if n := counts[state]; n > 0 {
-			words = append(words, fmt.Sprintf("%d %s", n, map[string]string{"ok": "current", "late": "late", "never": "never read", "absent": "not there"}[state]))
+		squares[state] += fmt.Sprintf("M%d %dh%dv%dh-%dz", pitch*(i%perRow), pitch*(i/perRow), side, side, side)
+		if counts[state] <= named {
+			names[state] = append(names[state], t.Entity)
+		} else if counts[state] == named+1 {
+			names[state] = append(names[state], "…")
 		}
 	}
-	rows := (len(tables) + perRow - 1) / perRow
-	width, height := 8*min(len(tables), perRow), max(8*rows, 1)
-	return template.HTML(fmt.Sprintf(`<svg class="strip" role="img" aria-label="Tables: %s" width="%d" height="%d" viewBox="0 0 %d %d">%s</svg>`, //nolint:gosec // numbers, fixed words and escaped names
-		strings.Join(words, ", "), width, height, max(width, 1), height, b.String()))
-}
-
-func stateWords(t Table) string {
-	switch stateOf(t) {
-	case "absent":
-		return "not in this tenant's zone"
-	case "never":
-		return "never read"
-	case "late":
-		return "late, " + about(time.Duration(t.LagSeconds*float64(time.Second))) + " behind"
+	var words []string
+	var paths strings.Builder
+	for _, s := range []struct{ state, word string }{{"late", "late"}, {"never", "never read"}, {"ok", "current"}, {"absent", "not there"}} {
+		if counts[s.state] == 0 {
+			continue
+		}
+		words = append(words, fmt.Sprintf("%d %s", counts[s.state], s.word))
+		fmt.Fprintf(&paths, `<path class="is-%s" d="%s"><title>%s</title></path>`, s.state, squares[s.state],
+			template.HTMLEscapeString(fmt.Sprintf("%d %s: %s", counts[s.state], s.word, strings.Join(names[s.state], ", "))))
 	}
-	return about(time.Duration(t.LagSeconds*float64(time.Second))) + " behind"
+	width, height := pitch*min(max(len(tables), 1), perRow), pitch*max((len(tables)+perRow-1)/perRow, 1)
+	return template.HTML(fmt.Sprintf(`<svg class="strip" role="img" aria-label="Tables: %s" width="%d" height="%d" viewBox="0 0 %d %d">%s</svg>`, //nolint:gosec // numbers, fixed words and escaped names
+		strings.Join(words, ", "), width, height, width, height, paths.String()))
 }
 
 func percent(n, of int64) string {

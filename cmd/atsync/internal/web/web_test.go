@@ -42,10 +42,15 @@ type site struct {
 
 func newSite(t *testing.T, a web.Access) *site {
 	t.Helper()
+	return siteOf(t, webtest.NewOf("Ticket*", "Compan*", "TimeEntries"), a)
+}
+
+func siteOf(t *testing.T, f *webtest.Fake, a web.Access) *site {
+	t.Helper()
 	if a.Listen == "" {
 		a.Listen = "127.0.0.1:8420"
 	}
-	s := &site{Fake: webtest.New(), now: webtest.Now(), log: new(strings.Builder)}
+	s := &site{Fake: f, now: webtest.Now(), log: new(strings.Builder)}
 	var err error
 	s.Pages, err = web.New(web.Options{Control: s.Fake, Store: s.Fake, Access: a, Version: "1.2.3", Logger: slog.New(slog.NewTextHandler(s.log, nil)), Now: func() time.Time {
 		s.mu.Lock()
@@ -281,7 +286,7 @@ func TestAPI(t *testing.T) {
 	}
 	var tenant web.Tenant
 	get("/api/v1/tenants/acme", &tenant)
-	if len(tenant.Runs) != 40 || len(tenant.Tables) < 40 || tenant.Rows == 0 || tenant.OpenRejects != 2 || tenant.Running == nil || tenant.Trend[13] == 0 {
+	if len(tenant.Runs) != 40 || len(tenant.Tables) < 12 || tenant.Rows == 0 || tenant.OpenRejects != 2 || tenant.Running == nil || tenant.Trend[13] == 0 {
 		t.Errorf("%+v", tenant)
 	}
 	var e web.Entity
@@ -305,5 +310,16 @@ func TestAPI(t *testing.T) {
 	r := s.ask("GET", "/api/v1/nothing")
 	if err := json.Unmarshal([]byte(r.text), &f); err != nil || r.StatusCode != 404 || f.Error == "" {
 		t.Errorf("%d %v %+v", r.StatusCode, err, f)
+	}
+}
+
+// TestManyTenants bounds what the overview of two hundred tenants weighs.
+func TestManyTenants(t *testing.T) {
+	f := webtest.New()
+	f.Repeat(200)
+	s := siteOf(t, f, web.Access{})
+	text := s.ask("GET", "/").text
+	if n := strings.Count(text, `<th scope="row">`); n != 200 || len(text) > 600_000 {
+		t.Errorf("%d tenants in %d bytes", n, len(text))
 	}
 }

@@ -61,17 +61,20 @@ func tenants() []kind {
 	}
 }
 
-// New returns the made-up world.
-func New() *Fake {
+// New returns the made-up world, in which every tenant has the 52 entities of core.
+func New() *Fake { return NewOf("core") }
+
+// NewOf is New with other entities, Tickets among them.
+func NewOf(patterns ...string) *Fake {
 	f := &Fake{cfg: &config.Config{DataDir: "/srv/atsync", Tenants: map[string]config.Tenant{}}, history: map[string]map[string]*pipeline.History{},
 		rejects: map[string][]Reject{}, reload: daemon.ReloadState{LoadedAt: Now().Add(-26 * time.Hour)}}
 	f.cfg.Sink.Path = "/srv/atsync/{tenant}.duckdb"
-	entities, err := schemas.Select([]string{"core"})
+	entities, err := schemas.Select(patterns)
 	if err != nil {
-		panic(err) // the catalogue has it
+		panic(err) // the test names what is not in the catalogue
 	}
 	for i, k := range tenants() {
-		f.cfg.Tenants[k.name] = config.Tenant{Sync: config.Sync{Schedule: "*/15 * * * *", Timezone: "UTC", Entities: []string{"core"}, Verify: "@daily"}}
+		f.cfg.Tenants[k.name] = config.Tenant{Sync: config.Sync{Schedule: "*/15 * * * *", Timezone: "UTC", Entities: patterns, Verify: "@daily"}}
 		m := maker{rand.New(rand.NewPCG(uint64(i), 7)), k, entities} //nolint:gosec // it is to be the same always
 		f.history[k.name] = m.histories()
 		f.states = append(f.states, m.state(f.history[k.name]))
@@ -253,6 +256,18 @@ func (f *Fake) Change(tenant string, change func(*daemon.TenantState)) {
 		if f.states[i].Tenant == tenant {
 			change(&f.states[i])
 		}
+	}
+}
+
+// Repeat makes n tenants of those that there are.
+func (f *Fake) Repeat(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := len(f.states); i < n; i++ {
+		s := f.states[i%len(tenants())]
+		f.history[fmt.Sprint(s.Tenant, i)] = f.history[s.Tenant]
+		s.Tenant += fmt.Sprint(i)
+		f.states = append(f.states, s)
 	}
 }
 
