@@ -19,6 +19,7 @@ func (p *Pages) functions() template.FuncMap {
 		"soft":     soft,
 		"count":    console.Count,
 		"bytes":    console.Bytes,
+		"some":     some,
 		"seconds":  func(s float64) string { return console.Duration(time.Duration(s * float64(time.Second))) },
 		"duration": console.Duration,
 		"ago":      func(t time.Time) string { return shortAgo(p.now().Sub(t)) },
@@ -54,6 +55,14 @@ func soft(name string) template.HTML {
 		}
 	}
 	return template.HTML(b.String() + template.HTMLEscapeString(name[begin:])) //nolint:gosec // every piece is escaped
+}
+
+// some is "1 hole" or "2,000 holes".
+func some(n int64, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return console.Count(n) + " " + noun
 }
 
 // shortAgo says how long ago something was, or with "in" how far ahead.
