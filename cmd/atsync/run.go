@@ -47,6 +47,10 @@ func newRunCommand(e *env) *cobra.Command {
 // keepSecrets is for how long what a vault or a command has answered is used. A refused login asks anew at once.
 const keepSecrets = 5 * time.Minute
 
+// daemonLockWait is how long a job waits for a process that holds the warehouse. It takes another tenant's turn meanwhile, and comes
+// again by itself.
+const daemonLockWait = 5 * time.Second
+
 // run is the daemon. That it was asked to stop is no error.
 func (e *env) run(ctx context.Context) error {
 	hangups := make(chan os.Signal, 1)
@@ -68,7 +72,7 @@ func (e *env) run(ctx context.Context) error {
 	}
 	log := e.logger(e.stderr, cfg)
 	w := e.newWiring(cfg, log)
-	w.lockWait = syncPatience
+	w.lockWait = daemonLockWait
 	w.secrets = &secret.Cache{Resolver: e.resolver(cfg), Keep: keepSecrets}
 	d, err := daemon.New(daemon.Options{
 		Config: cfg, Load: e.loadConfig, Open: w.openSite, Recall: recallFacts,

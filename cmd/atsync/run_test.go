@@ -177,8 +177,9 @@ func TestRun(t *testing.T) {
 	d.stop()
 }
 
-// TestTermination ends daemons with SIGTERM at random moments of their work, the first load included: the process exits with 0
-// each time, and the next one goes on. ATSYNC_TEST_TERM=50 tries as many moments.
+// TestTermination ends daemons with SIGTERM at random moments of first loads and of what goes on with them: the process exits
+// with 0 each time, readers have a consistent publication or none, and the next one goes on. ATSYNC_TEST_TERM=50 tries as many
+// moments.
 func TestTermination(t *testing.T) {
 	t.Parallel()
 	rounds := 5
@@ -187,16 +188,24 @@ func TestTermination(t *testing.T) {
 	}
 	v := newVictim(t)
 	r := rand.New(rand.NewPCG(testSeed(t), 8))
-	lasts := 400 * time.Millisecond
+	stopped := 0
 	for round := range rounds {
 		d := v.daemon()
-		time.Sleep(time.Duration(r.Float64() * float64(lasts)))
+		time.Sleep(time.Duration(r.Float64() * float64(700*time.Millisecond)))
 		d.stop()
 		v.consistent(fmt.Sprint("round ", round))
-		if round%3 == 2 {
-			v.edit(r)
+		switch log := d.logged(); {
+		case strings.Contains(log, `"job stopped`):
+			stopped++
+		case strings.Contains(log, `"job ended"`): // the next one would have nothing to do
+			v.equal(fmt.Sprint("after round ", round))
+			if err := os.RemoveAll(filepath.Join(v.dir, "data")); err != nil {
+				t.Fatal(err)
+			}
 		}
+		v.edit(r)
 	}
+	t.Logf("%d of %d were stopped at work", stopped, rounds)
 	v.sync()
 	v.equal("at the end")
 }

@@ -136,6 +136,7 @@ type Status struct {
 	Trigger   Trigger   `json:"trigger"`
 	StartedAt time.Time `json:"started_at"`
 	EndedAt   time.Time `json:"ended_at,omitzero"`
+	Idle      bool      `json:"idle,omitempty"` // it waits for others (App.Idle)
 	Err       error     `json:"-"`
 	Error     string    `json:"error,omitempty"`
 }
@@ -286,7 +287,7 @@ func (a *App) admit(s *Start) (reason string) {
 func (a *App) dispatch() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for a.ctx != nil && a.ctx.Err() == nil && len(a.running) < a.max {
+	for a.ctx != nil && a.ctx.Err() == nil && a.busy() < a.max {
 		next := -1
 		for i, s := range a.waiting {
 			if a.running[s.Job.Tenant] != nil || a.paused[s.Job.Tenant] && s.Trigger != ByHand {
@@ -310,6 +311,31 @@ func (a *App) dispatch() {
 	}
 }
 
+// busy counts the running jobs that have something to do. The caller holds mu.
+func (a *App) busy() (n int) {
+	for _, s := range a.running {
+		if !s.Idle {
+			n++
+		}
+	}
+	return n
+}
+
+// Idle notes that a tenant's running job has nothing to do but wait, for quota or a server that fails, or that it goes on. While
+// it waits it takes no other tenant's turn. When it goes on there may be more at work than the limit for a while.
+func (a *App) Idle(tenant string, idle bool) {
+	a.mu.Lock()
+	s := a.running[tenant]
+	changed := s != nil && s.Idle != idle
+	if changed {
+		s.Idle = idle
+	}
+	a.mu.Unlock()
+	if changed && idle {
+		a.dispatch()
+	}
+}
+
 // work does one job and lets the next one start.
 func (a *App) work(ctx context.Context, s *Start, status *Status) {
 	var err error
@@ -319,7 +345,7 @@ func (a *App) work(ctx context.Context, s *Start, status *Status) {
 	}
 	a.mu.Lock()
 	ended := *status
-	ended.EndedAt, ended.Err = time.Now(), err
+	ended.EndedAt, ended.Err, ended.Idle = time.Now(), err, false
 	if err != nil {
 		ended.Error = err.Error()
 	}

@@ -293,8 +293,9 @@ func TestPauseOutlivesTheProcess(t *testing.T) {
 // TestStopIsBounded stops a daemon while requests hang.
 func TestStopIsBounded(t *testing.T) {
 	simulate(t, func(t *testing.T, r *rig) {
-		_, stop := r.start(r.options(r.config("sync: {entities: [Roles]}", "acme")))
+		opts := r.options(r.config("sync: {entities: [Roles]}", "acme"))
 		r.handler["acme"].Fault(autotasktest.Fault{Op: autotasktest.OpQuery, Do: autotasktest.Hang()})
+		_, stop := r.start(opts)
 		time.Sleep(10 * time.Second)
 		began := time.Now()
 		stop()

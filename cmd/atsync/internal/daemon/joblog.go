@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -99,15 +100,20 @@ func (d *Daemon) trace(tenant string, m *memory, logs jobLog) *pipeline.Trace {
 		},
 		Page: func(entity string, rows int) {
 			log.Page(entity, rows)
+			d.app.Idle(tenant, false)
 			m.stream(entity, func(s *Stream) { s.Rows += int64(rows) })
 		},
 		Request: func(r pipeline.RequestInfo) {
 			log.Request(r)
 			d.metrics.request(tenant, r)
 			m.doing(func(a *Activity) { a.Requests++ })
+			if r.Err == nil && r.Status == http.StatusOK {
+				d.app.Idle(tenant, false)
+			}
 		},
 		Retry: func(entity, op string, attempt int, wait time.Duration, cause error) {
 			log.Retry(entity, op, attempt, wait, cause)
+			d.app.Idle(tenant, true)
 			d.metrics.retries.WithLabelValues(tenant).Inc()
 			m.stream(entity, func(s *Stream) { s.Retries++ })
 		},
@@ -115,6 +121,7 @@ func (d *Daemon) trace(tenant string, m *memory, logs jobLog) *pipeline.Trace {
 			if w.Waiting {
 				logs.logger.Info("waiting for quota", "used", w.Used, "threshold", w.Threshold, "until", w.Until)
 			}
+			d.app.Idle(tenant, w.Waiting)
 			m.doing(func(a *Activity) {
 				if a.Waiting = nil; w.Waiting {
 					a.Waiting = &w.Until
