@@ -32,6 +32,7 @@ type view struct {
 	LoggedIn bool              // by the form: there is something to leave
 	Notice   string            // what an action did
 	Reload   string            // what is wrong with the configuration file
+	Restart  []string          // keys of it that wait for a restart
 	Hash     map[string]string // of assets
 }
 
@@ -62,7 +63,8 @@ func (p *Pages) render(w http.ResponseWriter, r *http.Request, status int, v vie
 	v.LoggedIn = !p.guard.open && p.guard.sessions.valid(r)
 	v.Notice = notices()[r.URL.Query().Get("done")]
 	if v.Template != "login" {
-		v.Reload = p.control.Reloaded().Error
+		state := p.control.Reloaded()
+		v.Reload, v.Restart = state.Error, state.Restart
 	}
 	v.Hash = map[string]string{}
 	for name, a := range p.assets {

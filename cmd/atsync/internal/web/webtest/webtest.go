@@ -154,7 +154,7 @@ func (m maker) state(history map[string]*pipeline.History) daemon.TenantState {
 		switch {
 		case m.what == web.HealthNew:
 			t.Fresh = false
-		case n == len(m.entities)-2:
+		case n == len(m.entities)-3:
 			t.Absent = true
 		case m.what == web.HealthLate && n > 4, m.what == web.HealthOK:
 			t.CompleteThrough = now.Add(-age / 2)
@@ -245,7 +245,7 @@ func (f *Fake) Did() []string {
 func (f *Fake) Break(text string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.reload.Error, f.reload.FailedAt = text, Now()
+	f.reload.Error, f.reload.FailedAt, f.reload.Restart = text, Now(), []string{"http.listen"}
 }
 
 // Change lets a test change a tenant's state.
