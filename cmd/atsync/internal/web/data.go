@@ -56,7 +56,7 @@ func (p *Pages) readTenant(ctx context.Context, name string) (Tenant, daemon.Ten
 // tenantOf joins what the daemon knows of a tenant with what is published.
 func (p *Pages) tenantOf(ctx context.Context, s daemon.TenantState) Tenant {
 	t := Tenant{Tenant: s.Tenant, Paused: s.Paused, Hold: s.Hold, Running: s.Running, Waiting: orEmpty(s.Waiting), Next: orEmpty(s.Next),
-		Failures: s.Failures, Error: s.Error, ErrorClass: s.Class, CompleteThrough: s.Since, LagSeconds: s.Lag, ObjectiveSeconds: s.Within,
+		Failures: s.Failures, Error: s.Error, ErrorClass: s.Class, CompleteThrough: s.Since, LagSeconds: s.Lag,
 		Fresh: s.Fresh, Trend: make([]int64, trendDays), Tables: []Table{}}
 	if len(s.Runs) > 0 {
 		line := lineOf(s.Runs[0])
@@ -65,8 +65,13 @@ func (p *Pages) tenantOf(ctx context.Context, s daemon.TenantState) Tenant {
 	pub := p.published(ctx, &t)
 	holes := holesOf(s.Runs)
 	read := false
-	for _, ts := range s.Tables {
+	for i, ts := range s.Tables {
 		row := p.tableOf(ts)
+		if i == 0 {
+			t.ObjectiveSeconds = row.Objective
+		} else if row.Objective != t.ObjectiveSeconds {
+			t.ObjectiveSeconds = 0
+		}
 		row.Holes = holes[ts.Entity]
 		if sum, ok := pub[ts.Entity]; ok {
 			row.Published, row.Rows, row.OpenRejects, row.Trend = true, sum.Rows, sum.OpenRejects, p.trend(sum.Days)
@@ -125,7 +130,7 @@ func (p *Pages) published(ctx context.Context, t *Tenant) map[string]pipeline.Ta
 
 func (p *Pages) tableOf(s daemon.TableState) Table {
 	t := Table{Entity: s.Entity, Table: s.Table, Class: s.Class, CompleteThrough: s.CompleteThrough, LastSuccessAt: s.LastSuccessAt,
-		LagSeconds: -1, Fresh: s.Fresh, Absent: s.Absent, Trend: make([]int64, trendDays)}
+		LagSeconds: -1, Objective: s.Within, Fresh: s.Fresh, Absent: s.Absent, Trend: make([]int64, trendDays)}
 	if !s.CompleteThrough.IsZero() {
 		t.LagSeconds = max(0, p.now().Sub(s.CompleteThrough).Seconds()) // a server's clock may be ahead of ours
 	}
@@ -158,8 +163,7 @@ func holesOf(runs []pipeline.Run) map[string]int64 {
 }
 
 func lineOf(run pipeline.Run) RunLine {
-	line := RunLine{ID: run.ID, Command: run.Command, StartedAt: run.StartedAt, EndedAt: run.EndedAt, Status: run.Status, Entities: len(run.Streams),
-		Requests: run.Requests, Error: run.Error, ErrorClass: run.ErrorClass}
+	line := RunLine{ID: run.ID, Command: run.Command, StartedAt: run.StartedAt, EndedAt: run.EndedAt, Status: run.Status, Requests: run.Requests, Error: run.Error, ErrorClass: run.ErrorClass}
 	for _, s := range run.Streams {
 		line.Changed += s.Inserted + s.Updated + s.Deleted
 		if s.Status == pipeline.StatusFailed || s.Status == pipeline.StatusPartial {
@@ -227,6 +231,8 @@ func (p *Pages) readRun(ctx context.Context, tenant string, id int64) (Run, erro
 		out.Live = a
 	}
 	switch {
+	case run != nil && stored != nil && len(stored.Streams) > len(run.Streams) && stored.Status == run.Status:
+		out.Run = *stored // the daemon does not remember all of an older run
 	case run != nil:
 		out.Run = *run
 	case out.Live != nil:

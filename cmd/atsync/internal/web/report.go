@@ -47,10 +47,10 @@ type Tenant struct {
 	Error      string         `json:"error,omitempty"`
 	ErrorClass pipeline.Class `json:"error_class,omitempty"`
 
-	CompleteThrough  time.Time `json:"complete_through,omitzero"` // of the oldest table
-	LagSeconds       float64   `json:"lag_seconds"`               // -1: some table was never read
-	ObjectiveSeconds float64   `json:"objective_seconds"`
-	Fresh            bool      `json:"fresh"` // the objective is met
+	CompleteThrough  time.Time `json:"complete_through,omitzero"`   // of the oldest table
+	LagSeconds       float64   `json:"lag_seconds"`                 // -1: some table was never read
+	ObjectiveSeconds float64   `json:"objective_seconds,omitempty"` // how large the lag may be, if that is the same for all tables
+	Fresh            bool      `json:"fresh"`                       // every table meets its objective
 
 	Published      string    `json:"published,omitempty"` // the file
 	PublishedAt    time.Time `json:"published_at,omitzero"`
@@ -74,7 +74,8 @@ type Table struct {
 	Class           string    `json:"class,omitempty"`
 	CompleteThrough time.Time `json:"complete_through,omitzero"`
 	LastSuccessAt   time.Time `json:"last_success_at,omitzero"`
-	LagSeconds      float64   `json:"lag_seconds"` // -1: never read
+	LagSeconds      float64   `json:"lag_seconds"`       // -1: never read
+	Objective       float64   `json:"objective_seconds"` // how large the lag may be
 	Fresh           bool      `json:"fresh"`
 	Absent          bool      `json:"absent,omitempty"` // the tenant's zone does not have it
 	Published       bool      `json:"published"`        // what follows is known
@@ -91,8 +92,7 @@ type RunLine struct {
 	StartedAt  time.Time       `json:"started_at"`
 	EndedAt    time.Time       `json:"ended_at,omitzero"`
 	Status     pipeline.Status `json:"status"`
-	Entities   int             `json:"entities"`
-	Failed     int             `json:"failed"` // of these
+	Failed     int             `json:"failed"` // entities that failed or are not complete
 	Changed    int64           `json:"changed"`
 	Requests   int64           `json:"requests"`
 	Error      string          `json:"error,omitempty"`

@@ -144,13 +144,13 @@ func (m maker) histories() map[string]*pipeline.History {
 // state makes what the daemon knows of the tenant.
 func (m maker) state(history map[string]*pipeline.History) daemon.TenantState {
 	now := Now()
-	s := daemon.TenantState{Tenant: m.name, Within: 2700, Fresh: true, Waiting: []app.Job{}, Runs: []pipeline.Run{}, Tables: []daemon.TableState{}}
+	s := daemon.TenantState{Tenant: m.name, Fresh: true, Waiting: []app.Job{}, Runs: []pipeline.Run{}, Tables: []daemon.TableState{}}
 	age := time.Duration(60+m.IntN(800)) * time.Second
 	if m.what == web.HealthLate || m.what == web.HealthFailed || m.what == web.HealthHold {
 		age = time.Duration(70+m.IntN(400)) * time.Minute
 	}
 	for n, e := range m.entities {
-		t := daemon.TableState{Entity: e.Name, Table: schemas.TableName(e.Name), Class: []string{"modified", "modified", "append", "parent", "full", "full"}[n%6], Fresh: true}
+		t := daemon.TableState{Entity: e.Name, Table: schemas.TableName(e.Name), Class: []string{"modified", "modified", "append", "parent", "full", "full"}[n%6], Fresh: true, Within: 2700}
 		switch {
 		case m.what == web.HealthNew:
 			t.Fresh = false
