@@ -50,13 +50,19 @@ func paceOf(schedule cron.Schedule, from time.Time) pace {
 // tempo is how often each of a tenant's entities is read.
 type tempo struct {
 	runs pace            // of all schedules together
-	of   map[string]pace // of the schedule that an entity follows
+	own  pace            // of the tenant's own schedule, which entities follow that are in no group
+	of   map[string]pace // of the group that an entity is in
 }
 
 // tempoOf counts the runs of a tenant's schedules.
 func tempoOf(t config.TenantConfig, now time.Time) tempo {
-	out := tempo{of: map[string]pace{}}
+	out := tempo{own: paceOf(t.Schedule, now.In(t.Location)), of: map[string]pace{}}
 	for _, s := range t.Schedules {
+		if s.Group == "" {
+			out.runs.perDay += out.own.perDay
+			out.runs.perHour += out.own.perHour
+			continue
+		}
 		p := paceOf(s.When, now.In(t.Location))
 		out.runs.perDay += p.perDay
 		out.runs.perHour += p.perHour
@@ -105,7 +111,10 @@ func predict(p pipeline.Preview, t tempo) forecast {
 	once, daily := int64(0), t.runs.perDay // a login for every run
 	f.BusiestHour = t.runs.perHour
 	for _, s := range p.Streams {
-		runs := t.of[s.Entity]
+		runs, ok := t.of[s.Entity]
+		if !ok {
+			runs = t.own
+		}
 		f.Requests += s.Requests
 		f.Later += s.Later
 		daily += float64(s.Later)*runs.perDay + float64(s.Daily)*min(1, runs.perDay)

@@ -104,7 +104,7 @@ func (e *env) plan(ctx context.Context, opts planOptions, now time.Time) error {
 func (w wiring) planTenant(ctx context.Context, t config.TenantConfig, opts planOptions, now time.Time) (tenantPlan, error) {
 	often := tempoOf(t, now)
 	p, err := w.plan(ctx, t, pipeline.PlanRequest{
-		SyncRequest: pipeline.SyncRequest{Entities: t.Entities, Full: opts.full}, Interval: paceOf(t.Schedule, now.In(t.Location)).interval(),
+		SyncRequest: pipeline.SyncRequest{Entities: t.Entities, Full: opts.full}, Interval: often.own.interval(),
 	}, opts.offline)
 	if err != nil {
 		return tenantPlan{}, err

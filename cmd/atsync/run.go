@@ -37,8 +37,7 @@ func newRunCommand(e *env) *cobra.Command {
 			exits(console.ExitOK, console.ExitUsage, console.ExitSink),
 		Example: "  atsync run\n" +
 			"  atsync --config /etc/atsync/config.yaml run\n" +
-			"  curl -s http://127.0.0.1:8420/-/ready\n" +
-			"  curl -s -X POST http://127.0.0.1:8420/-/reload",
+			"  atsync --json run 2>>/var/log/atsync.log",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return e.run(cmd.Context()) },
 	}
