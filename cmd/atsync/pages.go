@@ -86,8 +86,8 @@ func (l *library) tenant(name string) (config.TenantConfig, error) {
 	return t, err
 }
 
-// read opens a tenant's publication for fn.
-func (l *library) read(ctx context.Context, tenant string, fn func(*reader) error) error {
+// read opens a tenant's publication for fn, when its turn comes. What has begun is done even if ctx ends.
+func (l *library) read(ctx context.Context, tenant string, fn func(context.Context, *reader) error) error {
 	t, err := l.tenant(tenant)
 	if err != nil {
 		return err
@@ -98,12 +98,16 @@ func (l *library) read(ctx context.Context, tenant string, fn func(*reader) erro
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+	if ctx.Err() != nil { // of two cases that are ready either is taken
+		return context.Cause(ctx)
+	}
+	ctx = context.WithoutCancel(ctx)
 	r, err := openFile(ctx, t.PublishPath, t.Name)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = r.Close() }() // opened for reading
-	return fn(r)
+	return fn(ctx, r)
 }
 
 func since(days int) time.Time {
@@ -127,11 +131,14 @@ func (l *library) Published(ctx context.Context, tenant string) (web.Published, 
 		return old.published, nil
 	}
 	fresh := edition{web.Published{Path: t.PublishPath, At: info.ModTime().UTC(), Bytes: info.Size()}, info.ModTime()}
-	err = l.read(ctx, tenant, func(r *reader) (err error) {
+	err = l.read(ctx, tenant, func(ctx context.Context, r *reader) (err error) {
 		fresh.published.Tables, err = r.summaries(ctx, since(summaryDays))
 		return err
 	})
-	if err != nil {
+	switch {
+	case err != nil && ok && ctx.Err() != nil:
+		return old.published, nil // better than nothing, until there is time
+	case err != nil:
 		return web.Published{}, err
 	}
 	l.mu.Lock()
@@ -142,7 +149,7 @@ func (l *library) Published(ctx context.Context, tenant string) (web.Published, 
 
 // History implements web.Store.
 func (l *library) History(ctx context.Context, tenant string, entity string) (h *pipeline.History, rejects []web.Reject, err error) {
-	err = l.read(ctx, tenant, func(r *reader) error {
+	err = l.read(ctx, tenant, func(ctx context.Context, r *reader) error {
 		if h, err = r.history(ctx, entity, since(historyDays)); err != nil || h == nil {
 			return err
 		}
@@ -158,7 +165,7 @@ func (l *library) History(ctx context.Context, tenant string, entity string) (h 
 
 // Run implements web.Store.
 func (l *library) Run(ctx context.Context, tenant string, id int64) (run *pipeline.Run, loads []pipeline.LoadRecord, err error) {
-	err = l.read(ctx, tenant, func(r *reader) error {
+	err = l.read(ctx, tenant, func(ctx context.Context, r *reader) error {
 		if run, err = r.run(ctx, id); err != nil {
 			return err
 		}
