@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -175,6 +176,11 @@ func TestRun(t *testing.T) {
 		t.Errorf("a log or an answer holds %s", found)
 	}
 	d.stop()
+	for line := range strings.Lines(d.logged()) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("a line of the log is no object: %s", line)
+		}
+	}
 }
 
 // TestTermination ends daemons with SIGTERM at random moments of first loads and of what goes on with them: the process exits
