@@ -69,7 +69,7 @@ func open(t *testing.T, address string) *browser {
 	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.Flag("disable-gpu", true), chromedp.Flag("disable-dev-shm-usage", true))
 	alloc, stop := chromedp.NewExecAllocator(t.Context(), opts...)
 	ctx, cancel := chromedp.NewContext(alloc)
-	ctx, timeout := context.WithTimeout(ctx, time.Minute)
+	ctx, timeout := context.WithTimeout(ctx, 4*time.Minute)
 	t.Cleanup(func() { timeout(); cancel(); stop() })
 	home, err := url.Parse(address)
 	if err != nil {
