@@ -75,7 +75,7 @@ func (e *env) run(ctx context.Context) error {
 	w.secrets = &secret.Cache{Resolver: e.resolver(cfg), Keep: keepSecrets}
 	d, err := daemon.New(daemon.Options{
 		Config: cfg, Load: e.loadConfig, Open: w.openSite, Recall: recallFacts,
-		Listener: listener, Environ: e.environ, Version: buildVersion().Version, Logger: log,
+		Listener: listener, Pages: e.newPages(ctx, cfg, buildVersion().Version), Environ: e.environ, Version: buildVersion().Version, Logger: log,
 	})
 	if err != nil {
 		return errors.Join(err, listener.Close())

@@ -139,6 +139,7 @@ func TestRun(t *testing.T) {
 	if !strings.Contains(metrics, `atsync_runs_total{command="sync",status="ok",tenant="acme"} 1`) {
 		t.Error("the run is not counted")
 	}
+	shown := d.pages()
 	if !regexp.MustCompile(`"tenant":"acme".*"run_id":1\b`).MatchString(d.logged()) {
 		t.Errorf("no line of the log names the run:\n%s", d.logged())
 	}
@@ -171,7 +172,7 @@ func TestRun(t *testing.T) {
 	write(string(whole))
 	d.signal(syscall.SIGHUP)
 	d.says("is reloaded")
-	if found := holds([]byte(d.logged()+metrics+d.get("/-/healthy", http.StatusOK)), spellings(v.server.Secret, v.server.IntegrationCode)); found != "" {
+	if found := holds([]byte(d.logged()+metrics+shown+d.get("/-/healthy", http.StatusOK)), spellings(v.server.Secret, v.server.IntegrationCode)); found != "" {
 		t.Errorf("a log or an answer holds %s", found)
 	}
 	d.stop()

@@ -197,13 +197,29 @@ func (w *Warehouse) Runs(ctx context.Context, limit int) ([]pipeline.Run, error)
 	return Runs(ctx, w.db, limit)
 }
 
-func readRuns(ctx context.Context, db Queryer, limit int) (out []pipeline.Run, err error) {
+// ReadRun returns one run, nil if there is none of that number, from a database opened with OpenReader.
+func ReadRun(ctx context.Context, db Queryer, id int64) (*pipeline.Run, error) {
+	runs, err := readRunsWhere(ctx, db, `WHERE run_id = ?`, id)
+	if err != nil {
+		return nil, readError("", "", err)
+	}
+	if len(runs) == 0 {
+		return nil, nil
+	}
+	return &runs[0], nil
+}
+
+func readRuns(ctx context.Context, db Queryer, limit int) ([]pipeline.Run, error) {
+	return readRunsWhere(ctx, db, `ORDER BY run_id DESC LIMIT ?`, limit)
+}
+
+func readRunsWhere(ctx context.Context, db Queryer, clause string, arg any) (out []pipeline.Run, err error) {
 	quota, err := quotaColumn(ctx, db)
 	if err != nil {
 		return nil, err
 	}
 	rows, err := db.QueryContext(ctx, `SELECT run_id, coalesce(tenant, ''), coalesce(command, ''), started_at, ended_at, status, requests,
-		coalesce(error, ''), coalesce(error_class, ''), streams::VARCHAR, `+quota+` FROM _atsync.runs ORDER BY run_id DESC LIMIT ?`, limit)
+		coalesce(error, ''), coalesce(error_class, ''), streams::VARCHAR, `+quota+` FROM _atsync.runs `+clause, arg)
 	if err != nil {
 		return nil, err
 	}

@@ -52,7 +52,11 @@ type Publish struct {
 
 // HTTP configures the daemon's web side.
 type HTTP struct {
-	Listen string `koanf:"listen" format:"listen" default:"127.0.0.1:8420" doc:"Address to listen on, host:port."`
+	Listen       string     `koanf:"listen" format:"listen" default:"127.0.0.1:8420" doc:"Address to listen on, host:port. One that other machines can reach needs a password or a token."`
+	Username     string     `koanf:"username" default:"atsync" doc:"User name that goes with the password."`
+	PasswordHash secret.Ref `koanf:"password_hash" format:"hash" secret:"true" doc:"bcrypt hash of the password that the pages, the API and metrics ask for; atsync config password makes one. May be a reference like secret."`
+	Token        secret.Ref `koanf:"token" format:"ref" secret:"true" doc:"Token of 20 characters or more that does in place of a password: Authorization: Bearer. A reference: env:NAME, file:/path, cmd:command args."`
+	ReadOnly     bool       `koanf:"read_only" default:"false" doc:"Show only: nothing can be started, paused, released or reloaded over HTTP."`
 }
 
 // Autotask holds what is common to all tenants.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/robfig/cron/v3"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/atsync/atsync/cmd/atsync/internal/secret"
 	"github.com/atsync/atsync/schemas"
@@ -117,6 +118,14 @@ func checkFormat(format, text string) *finding {
 	case "tenant", "group":
 		if !tenantName(text) {
 			return wrong("write lower-case letters, digits and underscores, a letter first: "+slug(text), "%q can't be a %s's name", text, format)
+		}
+	case "hash":
+		ref, err := secret.ParseRef(text)
+		if err != nil {
+			return fromText(err.Error())
+		}
+		if _, err := bcrypt.Cost([]byte(text)); err != nil && ref.IsLiteral() {
+			return wrong("make one: atsync config password", "is no bcrypt hash")
 		}
 	case "ref":
 		if _, err := secret.ParseRef(text); err != nil {

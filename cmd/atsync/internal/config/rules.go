@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"maps"
+	"net"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -31,6 +32,7 @@ func (c *checker) run() {
 	if work := filepath.Join(c.cfg.DataDir, "work"); filepath.Dir(c.cfg.Sink.Path) == work && !c.isBad("sink.path") {
 		c.report("sink.path", wrong("write another folder", "%s is for atsync's own files", work))
 	}
+	c.http()
 	c.entities("sync", c.cfg.Sync)
 	c.groups("sync", c.cfg.Sync)
 	c.dst("sync", c.cfg.Sync)
@@ -53,6 +55,19 @@ func (c *checker) run() {
 
 // literal is the warning about a credential in the file.
 var literal = finding{"stands in the configuration itself", "write env:NAME, file:/path or cmd:command"}
+
+// http checks that nobody from elsewhere gets in without logging in.
+func (c *checker) http() {
+	h := c.cfg.HTTP
+	host, _, err := net.SplitHostPort(h.Listen)
+	if err == nil && !loopback(host) && h.PasswordHash.Empty() && h.Token.Empty() && !c.isBad("http.listen") && !c.anyBad("http") {
+		c.report("http.listen", wrong("set http.password_hash (atsync config password makes one) or http.token, or listen on 127.0.0.1",
+			"everybody who reaches this address could see and steer the daemon"))
+	}
+	if h.Token.IsLiteral() {
+		c.warn("http.token", literal)
+	}
+}
 
 // required reports what is missing.
 func (c *checker) required() {
