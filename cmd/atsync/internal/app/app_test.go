@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -250,22 +251,22 @@ func sleep(ctx context.Context, d time.Duration) {
 func TestWhoWaitsTakesNobodysTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &diary{}
-		var a *app.App
+		var daemon atomic.Pointer[app.App]
 		err := run(t, app.Options{Entries: syncs(t, "0 * * * *", "exhausted", "other", "third"), MaxTenants: 1, Work: func(ctx context.Context, s app.Start) error {
 			d.begin(s)
 			defer d.end(s)
 			if s.Job.Tenant == "exhausted" {
-				a.Idle("exhausted", true)
+				daemon.Load().Idle("exhausted", true)
 				sleep(ctx, 75*time.Minute)
-				a.Idle("exhausted", false)
+				daemon.Load().Idle("exhausted", false)
 			}
 			sleep(ctx, 10*time.Minute)
 			return nil
-		}}, 2*time.Hour+30*time.Minute, func(running *app.App) { a = running })
+		}}, 2*time.Hour+30*time.Minute, func(a *app.App) { daemon.Store(a) })
 		if err != nil || len(d.lines) < 6 || d.most != 2 {
 			t.Errorf("%v, %d at a time: %v", err, d.most, d.lines)
 		}
-		for _, s := range a.Last() {
+		for _, s := range daemon.Load().Last() {
 			if s.Idle {
 				t.Errorf("%s is idle when it has ended", s.Job)
 			}
