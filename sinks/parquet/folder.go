@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // folder is where a tenant's publication lives. All changes of files go through it, and all names are relative, with
@@ -75,27 +76,48 @@ func generation(name string) (int64, bool) {
 	return n, err == nil && len(name) >= 6 && n > 0
 }
 
-// finish makes a generation durable under its final name, which it returns.
+// finish gives a generation its final name, which it returns. What is in it is durable after sync.
 func (d folder) finish(name string) (string, error) {
 	entries, err := os.ReadDir(d.path(name))
 	if err != nil {
 		return "", err
 	}
 	for _, e := range entries {
-		path := d.path(name + "/" + e.Name())
-		if err := os.Chmod(path, 0o444); err != nil {
-			return "", err
-		}
-		if err := syncPath(path); err != nil {
+		if err := os.Chmod(d.path(name+"/"+e.Name()), 0o444); err != nil {
 			return "", err
 		}
 	}
 	final := strings.Replace(name, "/"+newPrefix, "/", 1)
-	if err := errors.Join(syncPath(d.path(name)), os.Rename(d.path(name), d.path(final))); err != nil {
-		return "", err
-	}
-	return final, syncPath(filepath.Dir(d.path(final)))
+	return final, os.Rename(d.path(name), d.path(final))
 }
+
+// sync makes generations durable, many files at a time: the file system then writes them in one go.
+func (d folder) sync(names []string) error {
+	var paths []string
+	for _, name := range names {
+		entries, err := os.ReadDir(d.path(name))
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			paths = append(paths, d.path(name+"/"+e.Name()))
+		}
+		paths = append(paths, d.path(name), filepath.Dir(d.path(name)))
+	}
+	errs := make([]error, len(paths))
+	var all sync.WaitGroup
+	for from := range syncers {
+		all.Go(func() {
+			for i := from; i < len(paths); i += syncers {
+				errs[i] = syncPath(paths[i])
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+const syncers = 16
 
 // share puts a file of an older generation into a new one.
 func (d folder) share(from, to string) error {
@@ -127,8 +149,11 @@ func (d folder) swing(link, target string) error {
 	if err := os.MkdirAll(filepath.Dir(d.path(link)), 0o755); err != nil {
 		return err
 	}
-	if info, err := os.Lstat(d.path(link)); d.plain || err == nil && info.IsDir() {
+	if d.plain {
 		return d.replace(link, target)
+	}
+	if err := d.clear(link); err != nil {
+		return err
 	}
 	part := d.path(link + newPrefix + "link")
 	if err := os.Remove(part); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -141,7 +166,18 @@ func (d folder) swing(link, target string) error {
 	if err := os.Symlink(rel, part); err != nil {
 		return err
 	}
-	return errors.Join(os.Rename(part, d.path(link)), syncPath(filepath.Dir(d.path(link))))
+	return os.Rename(part, d.path(link))
+}
+
+// clear removes a copy of a generation that stands where a link is wanted, and refuses any other folder.
+func (d folder) clear(link string) error {
+	if info, err := os.Lstat(d.path(link)); err != nil || !info.IsDir() {
+		return nil //nolint:nilerr // nothing is in the way
+	}
+	if !exists(d.path(link + "/" + generationManifest)) {
+		return fmt.Errorf("%s is a folder that atsync did not make: move it away", d.path(link))
+	}
+	return os.RemoveAll(d.path(link))
 }
 
 // replace puts a copy of a generation in the place of a link: for file systems without links. For a moment between
@@ -153,8 +189,7 @@ func (d folder) replace(link, target string) error {
 			return err
 		}
 	}
-	info, err := os.Lstat(d.path(link))
-	if err == nil && info.IsDir() && !exists(d.path(link+"/"+generationManifest)) {
+	if info, err := os.Lstat(d.path(link)); err == nil && info.IsDir() && !exists(d.path(link+"/"+generationManifest)) {
 		return fmt.Errorf("%s is a folder that atsync did not make: move it away", d.path(link))
 	}
 	if err := os.Mkdir(d.path(part), 0o755); err != nil {
@@ -172,7 +207,7 @@ func (d folder) replace(link, target string) error {
 	if err := os.Rename(d.path(link), d.path(old)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	return errors.Join(os.Rename(d.path(part), d.path(link)), os.RemoveAll(d.path(old)), syncPath(filepath.Dir(d.path(link))))
+	return errors.Join(os.Rename(d.path(part), d.path(link)), os.RemoveAll(d.path(old)))
 }
 
 // points reports whether a link leads to a generation: by its text, or as a copy by its manifest.
@@ -194,7 +229,15 @@ func (d folder) write(name string, content []byte) error {
 	if err := syncPath(part); err != nil {
 		return err
 	}
-	return errors.Join(os.Rename(part, d.path(name)), syncPath(filepath.Dir(d.path(name))))
+	return d.rename(name+newPrefix+"part", name)
+}
+
+// rename puts a finished file in the place of an older one, durably.
+func (d folder) rename(part, name string) error {
+	if err := os.Rename(d.path(part), d.path(name)); err != nil {
+		return err
+	}
+	return syncPath(filepath.Dir(d.path(name)))
 }
 
 // holds reports whether a file is there with the size that it was written with.

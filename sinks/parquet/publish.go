@@ -204,6 +204,9 @@ func (p *Publisher) copyOut(ctx context.Context, conn *sql.Conn, t *Table, f Fil
 // commit makes a version visible: each table by its link, all together by the catalog. The manifest comes last: as long as it
 // names the old version, a publication that was killed is made again.
 func (p *Publisher) commit(ctx context.Context, old, m *Manifest) error {
+	if err := p.dir.sync(fresh(old, m)); err != nil {
+		return err
+	}
 	part, err := p.makeCatalog(ctx, m)
 	defer func() { _ = os.Remove(p.dir.path(part)) }() // by another name if all went well
 	if err != nil {
@@ -221,13 +224,23 @@ func (p *Publisher) commit(ctx context.Context, old, m *Manifest) error {
 			return err
 		}
 	}
-	if err := os.Rename(p.dir.path(part), p.dir.path(CatalogName)); err != nil {
+	if err := p.dir.rename(part, CatalogName); err != nil {
 		return err
 	}
 	if err := p.dir.write(ManifestName, raw); err != nil {
 		return err
 	}
 	return p.unlink(old, m)
+}
+
+// fresh returns the folders of m that old does not have.
+func fresh(old, m *Manifest) (names []string) {
+	for _, t := range m.Tables {
+		if old.table(t.Schema, t.Name).Folder != t.Folder {
+			names = append(names, t.Folder)
+		}
+	}
+	return names
 }
 
 // unlink removes the links of tables that there are no longer.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/atsync/atsync/pipeline/pipelinetest"
 	"github.com/atsync/atsync/sinks/duckdb"
 	"github.com/atsync/atsync/sinks/parquet"
@@ -118,32 +120,31 @@ func byLink(t *testing.T, out string) reader {
 	}
 }
 
+// TestPublisher reads every version by the catalog and by the links.
 func TestPublisher(t *testing.T) {
-	for name, test := range map[string]struct {
-		options parquet.Options
-		open    func(t *testing.T, out string) reader
-	}{
-		"catalog": {parquet.Options{}, byCatalog},
-		"links":   {parquet.Options{}, byLink},
-		"plain":   {parquet.Options{Plain: true}, byCatalog},
-	} {
-		t.Run(name, func(t *testing.T) {
-			pipelinetest.TestPublisher(t, func(t *testing.T) *pipelinetest.PublisherHarness {
-				h := newHarness(t, test.options)
-				h.Published = func(t *testing.T, table string, by ...string) ([]map[string]string, bool) {
-					return test.open(t, h.out)(t, table, by...)
+	pipelinetest.TestPublisher(t, func(t *testing.T) *pipelinetest.PublisherHarness {
+		h := newHarness(t, parquet.Options{})
+		h.Published = func(t *testing.T, table string, by ...string) ([]map[string]string, bool) {
+			rows, ok := byCatalog(t, h.out)(t, table, by...)
+			linked, there := byLink(t, h.out)(t, table, by...)
+			if diff := cmp.Diff(rows, linked); diff != "" || ok != there {
+				t.Errorf("%s by its link (-catalog +link): %s", table, diff)
+			}
+			return rows, ok
+		}
+		h.Hold = func(t *testing.T) func(*testing.T, string, ...string) []map[string]string {
+			catalog, link := byCatalog(t, h.out), byLink(t, h.out)
+			return func(t *testing.T, table string, by ...string) []map[string]string {
+				rows, _ := catalog(t, table, by...)
+				linked, _ := link(t, table, by...)
+				if diff := cmp.Diff(rows, linked); diff != "" {
+					t.Errorf("%s, held, by its link (-catalog +link): %s", table, diff)
 				}
-				h.Hold = func(t *testing.T) func(*testing.T, string, ...string) []map[string]string {
-					read := test.open(t, h.out)
-					return func(t *testing.T, table string, by ...string) []map[string]string {
-						rows, _ := read(t, table, by...)
-						return rows
-					}
-				}
-				return &h.PublisherHarness
-			})
-		})
-	}
+				return rows
+			}
+		}
+		return &h.PublisherHarness
+	})
 }
 
 func openWarehouse(t *testing.T, path, from string) *duckdb.Warehouse {
