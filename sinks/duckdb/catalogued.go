@@ -25,8 +25,12 @@ func catalogued(ctx context.Context, conn *sql.Conn, publications map[string]str
 		if err != nil {
 			return "", err
 		}
+		folder, err := filepath.Abs(filepath.Dir(path))
+		if err != nil {
+			return "", err
+		}
 		for _, f := range more {
-			if rel, err := filepath.Rel(filepath.Dir(path), f); err == nil && filepath.IsLocal(rel) {
+			if rel, err := filepath.Rel(folder, f); err == nil && filepath.IsLocal(rel) {
 				files = append(files, literal(f))
 			}
 		}

@@ -76,8 +76,8 @@ func (m *Manifest) table(schema, name string) Table {
 	return Table{Schema: schema, Name: name}
 }
 
-// bytes adds up what a version's files take.
-func (m *Manifest) bytes() (n int64) {
+// Bytes adds up what a version's files take.
+func (m *Manifest) Bytes() (n int64) {
 	for _, t := range m.Tables {
 		for _, f := range t.Files {
 			n += f.Bytes

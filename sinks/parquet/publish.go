@@ -36,7 +36,7 @@ func (p *Publisher) make(ctx context.Context, recut func(Table) bool) (pipeline.
 	if err != nil {
 		return pipeline.Publication{}, p.fail("publish", err)
 	}
-	return pipeline.Publication{Path: p.opts.Folder, Bytes: m.bytes(), Seconds: time.Since(start).Seconds()}, nil
+	return pipeline.Publication{Path: p.opts.Folder, Bytes: m.Bytes(), Seconds: time.Since(start).Seconds()}, nil
 }
 
 func (p *Publisher) publish(ctx context.Context, recut func(Table) bool) (*Manifest, error) {
