@@ -59,7 +59,7 @@ func (t Table) selectList() string {
 	cols := make([]string, len(t.Columns))
 	for i, c := range t.Columns {
 		cols[i] = ident(c.Name)
-		if c.Type == "JSON" {
+		if c.Type == jsonType {
 			cols[i] += "::JSON AS " + ident(c.Name)
 		}
 	}

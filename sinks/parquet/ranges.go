@@ -122,11 +122,16 @@ func (t Table) outgrown() bool {
 // sameColumns reports whether files of one version of a table have the columns of another.
 func sameColumns(a, b []Column) bool { return slices.Equal(a, b) }
 
+const jsonType = "JSON"
+
 // query is the SQL of a file's rows.
 func (t Table) query(f File) string {
 	names := make([]string, len(t.Columns))
 	for i, c := range t.Columns {
 		names[i] = ident(c.Name)
+		if c.Type == jsonType { // not every reader knows Parquet's JSON
+			names[i] += "::VARCHAR AS " + ident(c.Name)
+		}
 	}
 	q := "SELECT " + strings.Join(names, ", ") + " FROM " + t.name()
 	switch {

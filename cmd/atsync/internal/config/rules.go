@@ -56,7 +56,7 @@ func (c *checker) sinkPath(names []string) {
 		c.report("sink.path", wrong("write another folder", "%s is for atsync's own files", work))
 	case sink.Type == SinkParquet && strings.HasSuffix(sink.Path, ".duckdb"):
 		c.report("sink.path", wrong("write a folder, like ./data/lake, or type: duckdb", "names a file, and a parquet publication is a folder"))
-	case sink.Type == SinkDuckDB && sink.folder:
+	case sink.Type == SinkDuckDB && c.cfg.sinkFolder:
 		c.report("sink.path", wrong("write a file, like ./data/{tenant}.duckdb", "names a folder, not a file"))
 	case sink.Type == SinkDuckDB && len(names) > 1 && !strings.Contains(sink.Path, "{tenant}"):
 		c.report("sink.path", wrong("write {tenant} into it, like ./data/{tenant}.duckdb",
