@@ -7,5 +7,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	killChild()
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("database/sql.(*DB).connectionOpener"))
 }

@@ -76,7 +76,7 @@ func (p *Publisher) publish(ctx context.Context, recut func(Table) bool) (*Manif
 		return nil, err
 	}
 	if old != nil && p.dir.intact(old) && same(old, m) {
-		return old, nil
+		return old, p.prune(old, p.opts.Grace) // what a killed publication left
 	}
 	if err := p.commit(ctx, old, m); err != nil {
 		return nil, err
@@ -264,7 +264,7 @@ func (p *Publisher) Prune(ctx context.Context, grace time.Duration) (removed int
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m, err := p.load()
-	if err != nil || m == nil {
+	if err != nil || m == nil || !p.dir.intact(m) { // after a killed publication links may lead to what the manifest does not name yet
 		return 0, p.fail("prune", err)
 	}
 	before := p.count(m)

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/atsync/atsync/pipeline"
+	"github.com/atsync/atsync/pipeline/pipelinetest"
 	"github.com/atsync/atsync/sinks/parquet"
 )
 
@@ -76,6 +77,7 @@ func TestOnlyWhatChangedIsWritten(t *testing.T) {
 	h := newHarness(t, parquet.Options{})
 	h.load(t, 1, upTo(0, 20_000)...)
 	first := h.publish(t)
+	h.sorted(t)
 	if len(first.Files) != 10 || first.Rows != 20_000 || *first.Files[9].MaxID != 19_999 {
 		t.Fatalf("%d files: %+v", len(first.Files), first.Files)
 	}
@@ -86,12 +88,24 @@ func TestOnlyWhatChangedIsWritten(t *testing.T) {
 	}
 	h.load(t, 3, 5, 12_345)
 	third := h.publish(t)
+	h.sorted(t)
 	if n := h.kept(t, second, third); n != 9 {
 		t.Errorf("%d files kept after two scattered changes", n)
 	}
 	fourth := h.publish(t)
 	if diff := cmp.Diff(third, fourth); diff != "" {
 		t.Errorf("nothing was committed: %s", diff)
+	}
+}
+
+// sorted holds that the rows of every file ascend.
+func (h *harness) sorted(t *testing.T) {
+	t.Helper()
+	rows := pipelinetest.Dump(t, openMemory(t), `(SELECT count(*) FILTER (id <= before) AS descents, count(*) AS n FROM (
+		SELECT id, lag(id) OVER (PARTITION BY filename ORDER BY file_row_number) AS before
+		FROM read_parquet('`+h.out+`/items/*.parquet', filename = true, file_row_number = true)))`)
+	if rows[0]["descents"] != "0" || rows[0]["n"] == "0" {
+		t.Error(rows)
 	}
 }
 
@@ -155,14 +169,20 @@ func TestGraceAndPruning(t *testing.T) {
 // TestDamage: what was done to the folder by hand is found and made good by the next publication.
 func TestDamage(t *testing.T) {
 	for name, damage := range map[string]func(h *harness, table parquet.Table) error{
-		"a file deleted":   func(h *harness, table parquet.Table) error { return os.Remove(filepath.Join(h.out, table.Files[1].Path)) },
-		"a file truncated": func(h *harness, table parquet.Table) error { return os.Truncate(filepath.Join(h.out, table.Files[0].Path), 100) },
+		"a file deleted": func(h *harness, table parquet.Table) error {
+			return os.Remove(filepath.Join(h.out, table.Files[1].Path))
+		},
+		"a file truncated": func(h *harness, table parquet.Table) error {
+			return os.Truncate(filepath.Join(h.out, table.Files[0].Path), 100)
+		},
 		"a stray file": func(h *harness, table parquet.Table) error {
 			return os.WriteFile(filepath.Join(h.out, table.Folder, "stray.parquet"), []byte("PAR1 not"), 0o600)
 		},
-		"the link deleted":      func(h *harness, _ parquet.Table) error { return os.Remove(filepath.Join(h.out, "items")) },
-		"the catalog deleted":   func(h *harness, _ parquet.Table) error { return os.Remove(filepath.Join(h.out, parquet.CatalogName)) },
-		"the manifest cut":      func(h *harness, _ parquet.Table) error { return os.Truncate(filepath.Join(h.out, parquet.ManifestName), 50) },
+		"the link deleted":    func(h *harness, _ parquet.Table) error { return os.Remove(filepath.Join(h.out, "items")) },
+		"the catalog deleted": func(h *harness, _ parquet.Table) error { return os.Remove(filepath.Join(h.out, parquet.CatalogName)) },
+		"the manifest cut": func(h *harness, _ parquet.Table) error {
+			return os.Truncate(filepath.Join(h.out, parquet.ManifestName), 50)
+		},
 		"the manifest deleted":  func(h *harness, _ parquet.Table) error { return os.Remove(filepath.Join(h.out, parquet.ManifestName)) },
 		"generations deleted":   func(h *harness, _ parquet.Table) error { return os.RemoveAll(filepath.Join(h.out, ".generations")) },
 		"everything is deleted": func(h *harness, _ parquet.Table) error { return os.RemoveAll(h.out) },

@@ -92,11 +92,7 @@ func byCatalog(t *testing.T, out string) reader {
 // byLink reads as somebody does who resolves a table's link and reads the files there.
 func byLink(t *testing.T, out string) reader {
 	t.Helper()
-	db, err := sql.Open("duckdb", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := openMemory(t)
 	folders := map[string]string{}
 	links, err := filepath.Glob(filepath.Join(out, "*"))
 	more, err2 := filepath.Glob(filepath.Join(out, "_atsync", "*"))
@@ -145,6 +141,16 @@ func TestPublisher(t *testing.T) {
 		}
 		return &h.PublisherHarness
 	})
+}
+
+func openMemory(t *testing.T) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("duckdb", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
 }
 
 func openWarehouse(t *testing.T, path, from string) *duckdb.Warehouse {
