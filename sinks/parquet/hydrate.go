@@ -21,7 +21,7 @@ func Hydrate(ctx context.Context, dir, tenant, to string) (bool, error) {
 				return fmt.Errorf("table %s: %w", t.Link, err)
 			}
 		}
-		return b.views(m.Views)
+		return b.views((&Manifest{Views: m.Views}).entries(dir), func(entry) error { return nil })
 	})
 	if err != nil {
 		return false, wrap(tenant, dir, "hydrate", errors.Join(err, os.RemoveAll(to), os.RemoveAll(to+".wal")))
