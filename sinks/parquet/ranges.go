@@ -24,7 +24,7 @@ func fileRows(rows int64) int64 { return min(max(rows/wantFiles, leastRows), mos
 func (t Table) measure(ctx context.Context, conn *sql.Conn, old []File) ([]File, error) {
 	if !t.keyed() {
 		f := File{}
-		err := conn.QueryRowContext(ctx, `SELECT count(*), `+t.sum()+` FROM `+t.name()+` AS t`).Scan(&f.Rows, &f.Sum)
+		err := conn.QueryRowContext(ctx, `SELECT count(*), `+t.sum()+` FROM `+t.from()+` AS t`).Scan(&f.Rows, &f.Sum)
 		return []File{f}, err
 	}
 	bounds := []*int64{nil}
@@ -138,7 +138,7 @@ func (t Table) query(f File) string {
 			names[i] += "::VARCHAR AS " + ident(c.Name)
 		}
 	}
-	q := "SELECT " + strings.Join(names, ", ") + " FROM " + t.name()
+	q := "SELECT " + strings.Join(names, ", ") + " FROM " + t.from()
 	switch {
 	case !t.keyed():
 		return q

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/atsync/atsync/schemas"
+	"github.com/atsync/atsync/schemas/views"
 )
 
 func ident(name string) string   { return schemas.QuoteIdent(name) }
@@ -29,7 +30,11 @@ func readState(ctx context.Context, conn *sql.Conn) (s state, err error) {
 }
 
 // survey lists the warehouse's tables and views, by schema and name, without files.
-func survey(ctx context.Context, conn *sql.Conn) (tables []Table, views []View, err error) {
+func survey(ctx context.Context, conn *sql.Conn) (tables []Table, made []View, err error) {
+	unfinished, err := surveyUnfinished(ctx, conn)
+	if err != nil {
+		return nil, nil, err
+	}
 	columns, err := surveyColumns(ctx, conn)
 	if err != nil {
 		return nil, nil, err
@@ -37,6 +42,9 @@ func survey(ctx context.Context, conn *sql.Conn) (tables []Table, views []View, 
 	err = each(ctx, conn, `SELECT schema_name, table_name, coalesce(comment, ''), '' FROM duckdb_tables()
 		WHERE database_name = current_database() AND NOT internal AND NOT temporary AND schema_name IN ('main', '_atsync') ORDER BY 1, 2`,
 		func(text [4]string) {
+			if unfinished[text[1]] && text[0] == "main" {
+				return
+			}
 			t := Table{Schema: text[0], Name: text[1], Comment: text[2], Columns: columns[[2]string{text[0], text[1]}], Link: text[1]}
 			if t.Schema != "main" {
 				t.Link = t.Schema + "/" + t.Name
@@ -49,9 +57,32 @@ func survey(ctx context.Context, conn *sql.Conn) (tables []Table, views []View, 
 	err = each(ctx, conn, `SELECT schema_name, view_name, coalesce(comment, ''), sql FROM duckdb_views()
 		WHERE database_name = current_database() AND NOT internal AND NOT temporary AND schema_name IN ('main', '_atsync') ORDER BY 1, 2`,
 		func(text [4]string) {
-			views = append(views, View{Schema: text[0], Name: text[1], Comment: text[2], SQL: text[3], Columns: columns[[2]string{text[0], text[1]}]})
+			if table, ok := strings.CutPrefix(text[1], views.Prefix); ok && unfinished[table] {
+				return
+			}
+			made = append(made, View{Schema: text[0], Name: text[1], Comment: text[2], SQL: text[3], Columns: columns[[2]string{text[0], text[1]}]})
 		})
-	return tables, views, err
+	return tables, made, err
+}
+
+// ofUnfinished selects what is known of entities whose first load is not complete. Readers do not see them.
+const ofUnfinished = `entity IN (SELECT entity FROM _atsync.checkpoints WHERE progress IS NOT NULL)`
+
+// surveyUnfinished returns the tables of entities whose first load is not complete.
+func surveyUnfinished(ctx context.Context, conn *sql.Conn) (map[string]bool, error) {
+	tables := map[string]bool{}
+	err := each(ctx, conn, `SELECT table_name, '', '', '' FROM _atsync.checkpoints WHERE progress IS NOT NULL`, func(text [4]string) {
+		tables[text[0]] = true
+	})
+	return tables, err
+}
+
+// from is the SQL of a table's rows that are published.
+func (t Table) from() string {
+	if t.Schema == "_atsync" && (t.Name == "checkpoints" || t.Name == "columns" || t.Name == "rejects") {
+		return `(FROM ` + t.name() + ` WHERE NOT coalesce(` + ofUnfinished + `, false))`
+	}
+	return t.name()
 }
 
 // surveyColumns returns the columns of every table and view.
