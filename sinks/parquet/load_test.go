@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"testing"
 	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/atsync/atsync/pipeline"
 	"github.com/atsync/atsync/schemas"
@@ -62,4 +65,16 @@ func upTo(from, to int64) (ids []int64) {
 		ids = append(ids, id)
 	}
 	return ids
+}
+
+// batch decodes rows of a table that the warehouse does not know yet.
+func batch(t *testing.T, e *schemas.Entity, rows ...string) (arrow.RecordBatch, *schemas.Table) {
+	t.Helper()
+	table := schemas.NewTable(e, nil, nil)
+	d := schemas.NewDecoder(table)
+	if _, err := d.Decode([]byte(`{"items":[`+strings.Join(rows, ",")+`]}`), nil); err != nil {
+		t.Fatal(err)
+	}
+	rec, _ := d.Flush()
+	return rec, table
 }

@@ -286,3 +286,42 @@ func TestHydrateRefusesDamage(t *testing.T) {
 		t.Error("a file was left")
 	}
 }
+
+// TestUnfinishedIsLeftOut: readers see a table when its first load is complete, and no view that needs it before.
+func TestUnfinishedIsLeftOut(t *testing.T) {
+	h := newHarness(t, parquet.Options{})
+	h.load(t, 1, 1, 2, 3)
+	e := items()
+	e.Name = "Gadgets"
+	rec, table := batch(t, e, `{"id":1,"title":"first"}`)
+	defer rec.Release()
+	l, err := h.Sink.Begin(t.Context(), pipeline.LoadSpec{RunID: 1, Table: table, Class: e.Class, Fresh: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Stage(t.Context(), pipeline.Batch{Record: rec, ReadAt: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	last := int64(1)
+	progress := &pipeline.Progress{StartedAt: time.Now(), Left: []pipeline.Range{{After: &last}}}
+	if err := l.Flush(t.Context(), pipeline.Checkpoint{Progress: progress}); err != nil {
+		t.Fatal(err)
+	}
+	h.publish(t)
+	read := byCatalog(t, h.out)
+	for _, name := range []string{"gadgets", "v_gadgets"} {
+		if rows, ok := read(t, name); ok {
+			t.Errorf("%s is published: %v", name, rows)
+		}
+	}
+	if cp, _ := read(t, "_atsync.checkpoints", "entity"); len(cp) != 1 {
+		t.Errorf("checkpoints: %v", cp)
+	}
+	if _, err := l.Commit(t.Context(), pipeline.Commit{}); err != nil {
+		t.Fatal(err)
+	}
+	h.publish(t)
+	if rows, ok := byCatalog(t, h.out)(t, "v_gadgets", "id"); !ok || len(rows) != 1 {
+		t.Errorf("when it is complete: %v", rows)
+	}
+}
