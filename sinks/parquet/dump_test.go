@@ -1,4 +1,4 @@
-package pipelinetest
+package parquet_test
 
 import (
 	"context"
@@ -8,14 +8,14 @@ import (
 	"testing"
 )
 
-// Queryer is a *sql.DB or *sql.Conn.
-type Queryer interface {
+// queryer is a *sql.DB or *sql.Conn.
+type queryer interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// Dump reads a table of a DuckDB database as the texts that the suites compare, ordered by columns. The table may be a
+// dump reads a table of a DuckDB database as the texts that the suites compare, ordered by columns. The table may be a
 // subquery in parentheses.
-func Dump(t *testing.T, db Queryer, table string, by ...string) []map[string]string {
+func dump(t *testing.T, db queryer, table string, by ...string) []map[string]string {
 	t.Helper()
 	rows, err := db.QueryContext(context.Background(), dumpQuery(t, db, table, by))
 	if err != nil {
@@ -51,7 +51,7 @@ func Dump(t *testing.T, db Queryer, table string, by ...string) []map[string]str
 }
 
 // dumpQuery casts every column to the suite's texts.
-func dumpQuery(t *testing.T, db Queryer, table string, by []string) string {
+func dumpQuery(t *testing.T, db queryer, table string, by []string) string {
 	t.Helper()
 	rows, err := db.QueryContext(context.Background(), `SELECT column_name, column_type FROM (DESCRIBE `+table+`)`)
 	if err != nil {
@@ -74,9 +74,10 @@ func dumpQuery(t *testing.T, db Queryer, table string, by []string) string {
 	if err := rows.Err(); err != nil {
 		t.Fatal(err)
 	}
-	query := `SELECT ` + strings.Join(cols, ", ") + ` FROM ` + table + ` t`
+	var query strings.Builder
+	query.WriteString(`SELECT ` + strings.Join(cols, ", ") + ` FROM ` + table + ` t`)
 	for i, name := range by {
-		query += map[bool]string{true: ` ORDER BY t.`, false: `, t.`}[i == 0] + name
+		query.WriteString(map[bool]string{true: ` ORDER BY t.`, false: `, t.`}[i == 0] + name)
 	}
-	return query
+	return query.String()
 }
