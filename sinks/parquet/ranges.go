@@ -69,7 +69,7 @@ func (t Table) measureRanges(ctx context.Context, conn *sql.Conn, from []*int64)
 	// Of rows that lie in order already, as after a first load, sorting would be a third of the cost of writing them.
 	rows, err := conn.QueryContext(ctx, `SELECT n, count(*), min(id), max(id), `+t.sum()+`,
 			bool_and(coalesce(id > before OR n <> n_before, true)) AND count(*) FILTER (n_before IS DISTINCT FROM n) = 1
-		FROM (SELECT *, lag(n) OVER () AS n_before, lag(id) OVER () AS before FROM (SELECT *, `+rangeOf(from, 0)+` AS n FROM `+t.name()+`)) AS t GROUP BY n`)
+		FROM (SELECT *, lag(n) OVER () AS n_before, lag(id) OVER () AS before FROM (SELECT `+versionColumns()+`, `+rangeOf(from, 0)+` AS n FROM `+t.name()+`)) AS t GROUP BY n`)
 	if err != nil {
 		return nil, err
 	}

@@ -150,11 +150,16 @@ func (t Table) has(column string) bool {
 // name returns a table's quoted name.
 func (t Table) name() string { return ident(t.Schema) + "." + ident(t.Name) }
 
+// versionColumns is the SQL of what tells one version of a row from another.
+func versionColumns() string {
+	return strings.Join([]string{"id", schemas.ColRowHash, schemas.ColLoadID, schemas.ColSyncedAt, schemas.ColDeletedAt}, ", ")
+}
+
 // sum is the SQL of a file's Sum over the rows of a table named t. Hashes are added: the order of rows is of no account.
 func (t Table) sum() string {
 	what := "t"
 	if t.keyed() {
-		what = strings.Join([]string{"id", schemas.ColRowHash, schemas.ColLoadID, schemas.ColSyncedAt, schemas.ColDeletedAt}, ", ")
+		what = versionColumns()
 	}
 	return "coalesce(sum(hash(" + what + ")), 0)::VARCHAR"
 }
