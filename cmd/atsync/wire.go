@@ -17,6 +17,7 @@ import (
 	"github.com/atsync/atsync/pipeline"
 	"github.com/atsync/atsync/schemas"
 	"github.com/atsync/atsync/sinks/duckdb"
+	"github.com/atsync/atsync/sinks/parquet"
 	"github.com/atsync/atsync/sources/autotask"
 )
 
@@ -34,7 +35,7 @@ type site struct {
 	cfg       config.TenantConfig
 	source    *autotask.Client
 	warehouse *duckdb.Warehouse
-	publisher *duckdb.Publisher
+	publisher publisher
 	creds     autotask.Credentials
 }
 
@@ -57,10 +58,39 @@ func (e *env) newWiring(cfg *config.Config, log *slog.Logger) wiring {
 // options says how the tenant's warehouse is opened: always in the same way, since a publication shows what they say. webURL
 // returns where the tenant's web pages are, "" while nobody knows.
 func (w wiring) options(cfg config.TenantConfig, lockWait time.Duration, webURL func() string) duckdb.Options {
-	return duckdb.Options{
+	opts := duckdb.Options{
 		Path: cfg.WorkPath, Tenant: cfg.Name, From: cfg.PublishPath, LockWait: lockWait, Logger: w.log,
 		TimeZone: cfg.Location.String(), WebURL: webURL,
 	}
+	if cfg.SinkType == config.SinkParquet {
+		opts.Hydrate = func(ctx context.Context, to string) (bool, error) {
+			return parquet.Hydrate(ctx, cfg.PublishDir, cfg.Name, to)
+		}
+	}
+	return opts
+}
+
+// lakeBytes adds up the Parquet files of a tenant's publication; 0 for other kinds.
+func lakeBytes(cfg config.TenantConfig) int64 {
+	m, err := parquet.ReadManifest(cfg.PublishDir)
+	if cfg.SinkType != config.SinkParquet || err != nil {
+		return 0
+	}
+	return m.Bytes()
+}
+
+// publisher is a pipeline.Publisher that can say beforehand what is in its way.
+type publisher interface {
+	pipeline.Publisher
+	Check() error
+}
+
+// publisher returns the tenant's kind of publisher of a warehouse.
+func (w wiring) publisher(cfg config.TenantConfig, warehouse *duckdb.Warehouse) publisher {
+	if cfg.SinkType == config.SinkParquet {
+		return parquet.NewPublisher(warehouse, parquet.Options{Folder: cfg.PublishDir, Tenant: cfg.Name, Logger: w.log})
+	}
+	return duckdb.NewPublisher(warehouse, cfg.PublishPath)
 }
 
 // open resolves the tenant's secrets and opens its parts. Nothing is sent to Autotask yet.
@@ -74,7 +104,7 @@ func (w wiring) open(ctx context.Context, cfg config.TenantConfig) (*site, error
 	if err != nil {
 		return nil, err
 	}
-	s.warehouse, s.publisher = warehouse, duckdb.NewPublisher(warehouse, cfg.PublishPath)
+	s.warehouse, s.publisher = warehouse, w.publisher(cfg, warehouse)
 	if s.source, err = w.client(ctx, cfg, creds, warehouse); err != nil {
 		return nil, errors.Join(err, warehouse.Close())
 	}
@@ -192,7 +222,7 @@ func (w wiring) plan(ctx context.Context, cfg config.TenantConfig, req pipeline.
 // concurrent use: one after the other has the warehouse.
 type borrower struct {
 	options duckdb.Options
-	publish string        // the published file
+	publish func(*duckdb.Warehouse) publisher
 	turn    chan struct{} // holds one token
 }
 
@@ -205,7 +235,8 @@ func (w wiring) backfiller(ctx context.Context, cfg config.TenantConfig, dryRun 
 	if err != nil {
 		return nil, nil, err
 	}
-	from := &borrower{publish: cfg.PublishPath, turn: make(chan struct{}, 1),
+	from := &borrower{turn: make(chan struct{}, 1),
+		publish: func(warehouse *duckdb.Warehouse) publisher { return w.publisher(cfg, warehouse) },
 		options: w.options(cfg, borrowPatience, func() string { return b.Source.(*autotask.Client).WebURL() })}
 	scratch := ""
 	if _, err := os.Stat(cfg.WorkPath); dryRun && errors.Is(err, os.ErrNotExist) {
@@ -252,7 +283,7 @@ func (b *borrower) lease(ctx context.Context) (pipeline.Lease, error) {
 	if err != nil {
 		return pipeline.Lease{}, err
 	}
-	return pipeline.Lease{Sink: w, Publisher: duckdb.NewPublisher(w, b.publish), Release: release}, nil
+	return pipeline.Lease{Sink: w, Publisher: b.publish(w), Release: release}, nil
 }
 
 // with opens the warehouse for fn.
@@ -407,7 +438,7 @@ func (w wiring) steer(ctx context.Context, cfg config.TenantConfig, work func(pi
 		if err := work(warehouse); err != nil {
 			return err
 		}
-		publisher := duckdb.NewPublisher(warehouse, cfg.PublishPath)
+		publisher := w.publisher(cfg, warehouse)
 		if _, ok := publisher.Published(); !ok {
 			return nil
 		}

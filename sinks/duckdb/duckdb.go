@@ -43,12 +43,16 @@ type Options struct {
 	Threads  int              // 2 by default
 	TempDir  string           // where staging spills; Path + ".tmp" by default
 	From     string           // a publication to start from if there is no file at Path; may be missing itself
+	Hydrate  Hydrate          // makes the file from another kind of publication if there is none at Path; nil: From does
 	TimeZone string           // IANA name of the tenant's zone, in which the views' dates are; empty: UTC
 	WebURL   func() string    // of the tenant's Autotask in a browser, asked when views are made; nil or "": as last known
 	LockWait time.Duration    // how long to wait for another process to let go of the file; 5 s by default, < 0: not at all
 	Now      func() time.Time // our clock; time.Now by default
 	Logger   *slog.Logger     // nil: silent
 }
+
+// Hydrate makes a warehouse file at a path where there is none from a publication; false: there is no publication.
+type Hydrate func(ctx context.Context, to string) (bool, error)
 
 // Warehouse is one tenant's private DuckDB file. It implements pipeline.Sink and is safe for concurrent use.
 type Warehouse struct {

@@ -98,7 +98,11 @@ func lockDown(ctx context.Context, db *sql.DB, publications map[string]string, t
 			return readError(tenant, publications[tenant], err)
 		}
 	}
-	for _, q := range []string{`SET GLOBAL enable_external_access = false`, `SET GLOBAL lock_configuration = true`} {
+	files, err := catalogued(ctx, conn, publications)
+	if err != nil {
+		return readError("", "", err)
+	}
+	for _, q := range []string{`SET GLOBAL allowed_paths = ` + files, `SET GLOBAL enable_external_access = false`, `SET GLOBAL lock_configuration = true`} {
 		if err := s.exec(q); err != nil {
 			return readError("", "", err)
 		}

@@ -36,12 +36,20 @@ type Config struct {
 	origins map[string]string // path -> "config.yaml:3", "ATSYNC_DATA_DIR" or "default"
 	raw     map[string]any    // the tree that this was decoded from, unredacted
 	dir     string            // the file's folder
+
+	sinkFolder bool // sink.path was written with a slash at its end
 }
+
+// The kinds of publications.
+const (
+	SinkDuckDB  = "duckdb"
+	SinkParquet = "parquet"
+)
 
 // Sink says where the data goes.
 type Sink struct {
-	Type string `koanf:"type" format:"sink" default:"duckdb" doc:"Kind of publication: duckdb, one database file per tenant."`
-	Path string `koanf:"path" format:"sinkpath" doc:"The published file; {tenant} stands for the tenant's name. Default: {tenant}.duckdb in data_dir. Relative to this file."`
+	Type string `koanf:"type" format:"sink" default:"duckdb" doc:"Kind of publication: duckdb, one database file per tenant; or parquet, a folder of Parquet files per tenant."`
+	Path string `koanf:"path" format:"sinkpath" doc:"duckdb: the published file; {tenant} stands for the tenant's name. parquet: the folder that gets a folder per tenant. Default: {tenant}.duckdb or lake in data_dir. Relative to this file."`
 }
 
 // Publish says when a warehouse is published.

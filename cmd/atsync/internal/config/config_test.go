@@ -175,7 +175,7 @@ func TestBadEnvironment(t *testing.T) {
 	_, err := config.Load(write(t, "data_dri: x\n"+minimal+"    zone: webservices3\n"), []string{
 		"ATSYNC_SYNC__OVERLAP=30", "ATSYNC_SYNC__ENTITIES=core", "ATSYNC_SYNK__OVERLAP=5m", "ATSYNC_DATADIR=x",
 		"ATSYNC_TENANTS__ACMEE__SECRET=x", "ATSYNC_SYNC__THREADS_PER_ENTITY=two", "ATSYNC_LOG__LEVEL=",
-		"ATSYNC_TENANTS=x", "ATSYNC_TENANTS__ACME__URL=https://localhost", "ATSYNC_=x", "ATSYNC_SINK__TYPE=parquet",
+		"ATSYNC_TENANTS=x", "ATSYNC_TENANTS__ACME__URL=https://localhost", "ATSYNC_=x", "ATSYNC_SINK__TYPE=postgres",
 	})
 	var problems config.Problems
 	if !errors.As(err, &problems) {
