@@ -22,6 +22,7 @@ type simulatorArgs struct {
 	Tickets    int
 	PerTicket  float64       // notes, and as many time entries
 	TicketSize int           // mean bytes of a ticket as JSON; 0: as Autotask has them
+	UDFs       int           // user-defined fields of tickets, beside the three that they have; 30 % have a value
 	Latency    time.Duration // of every answer
 }
 
@@ -108,6 +109,7 @@ func simulate(raw string) error {
 	if args.TicketSize > 0 {
 		shrink(data, "Tickets", args.TicketSize)
 	}
+	addUDFs(data, "Tickets", args.UDFs)
 	server := autotasktest.NewServer(autotasktest.WithData(data), autotasktest.WithoutLog(), autotasktest.WithThreshold(0),
 		autotasktest.WithLatency(args.Latency))
 	defer server.Close()

@@ -23,6 +23,7 @@ type Backfiller struct {
 
 	PublishEvery time.Duration // publish at most this often, and while the backfill goes on at most every hour
 	MetadataAge  time.Duration // how long an entity's metadata is trusted; 0: 24 h
+	Schema       SchemaMode    // what is done when the tenant's fields have changed
 }
 
 // Lease is a sink that is borrowed for a moment.

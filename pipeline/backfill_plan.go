@@ -44,7 +44,7 @@ func (b *Backfiller) plan(ctx context.Context, req BackfillRequest) (*BackfillPl
 		return nil, err
 	}
 	p.Synced = !state.Checkpoint.CompleteThrough.IsZero()
-	p.table = schemas.NewTable(req.Entity, state.Metadata, state.Columns)
+	p.table, _ = b.Schema.shape(req.Entity, state.Metadata, state.Columns)
 	steady := false
 	if p.By, steady, err = stampOf(p.table, req.By); err != nil && state.Metadata != nil {
 		return nil, err
@@ -138,7 +138,7 @@ func (b *Backfiller) describe(ctx context.Context, p *BackfillPlan, state Stream
 	if err != nil {
 		return nil, err
 	}
-	p.table = schemas.NewTable(p.Entity, meta, state.Columns)
+	p.table, _ = b.Schema.shape(p.Entity, meta, state.Columns)
 	return meta, nil
 }
 

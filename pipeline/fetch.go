@@ -80,7 +80,7 @@ func (f *fetch) entity(ctx context.Context, e *schemas.Entity, report *StreamRep
 	if err != nil {
 		return err
 	}
-	t := schemas.NewTable(e, meta, state.Columns)
+	t, _ := f.Schema.shape(e, meta, state.Columns)
 	report.Class, report.CompleteThrough = string(t.Reads().Class), state.Checkpoint.CompleteThrough
 	if f.Trace != nil && f.Trace.StreamStarted != nil {
 		f.Trace.StreamStarted(e.Name, report.Mode)

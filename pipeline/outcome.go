@@ -67,7 +67,7 @@ func (s *run) outcome(runErr error) error {
 				holes = append(holes, fmt.Sprintf("%s (%d)", e.Name, v.Holes))
 				continue
 			}
-			rejected = append(rejected, fmt.Sprintf("%s (%d)", e.Name, r.Rejected))
+			rejected = append(rejected, fmt.Sprintf("%s (%d)", e.Name, max(r.OpenRejects, r.Rejected)))
 		}
 	}
 	switch {
@@ -83,7 +83,7 @@ func (s *run) outcome(runErr error) error {
 		parts = append(parts, fmt.Sprintf("%d of %d entities failed: %s", len(failed), len(s.req.Entities), strings.Join(failed, ", ")))
 	}
 	if len(rejected) > 0 {
-		parts = append(parts, "values that do not fit their type in: "+strings.Join(rejected, ", ")+"; see _atsync.rejects")
+		parts = append(parts, "values that do not fit their columns in: "+strings.Join(rejected, ", ")+"; atsync rejects lists them")
 	}
 	remedy := "the others are up to date"
 	if len(holes) > 0 {

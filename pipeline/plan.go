@@ -45,6 +45,7 @@ type Plan struct {
 	Window  Window     // first, incremental and full: one read
 	Parents []int64    // parent: children of these are read, in groups
 	Key     string     // parent: field that holds the parent's id
+	Refill  bool       // full: to fill columns that stored rows lack values of, not for the sake of deletions
 	Next    Checkpoint // after the last commit
 
 	Due         bool      // full, because the last one is long ago
@@ -95,6 +96,11 @@ func planStream(in planInput) Plan {
 		// The server's clock has gone back by more than the overlap makes up for: the checkpoint was wrong,
 		// and nobody knows by how much.
 		return whole(ModeFull)
+	case refills(in) && in.state.LiveRows <= refillRows:
+		p := whole(ModeFull)
+		p.Refill = reads.Class != schemas.ClassFull
+		p.MissedSince = time.Time{} // rows differ by the new values
+		return p
 	case reads.Class != schemas.ClassFull && in.rereadDue():
 		plan := whole(ModeFull)
 		plan.Due = true

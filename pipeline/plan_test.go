@@ -20,6 +20,12 @@ func planTable(t *testing.T, entity string) *schemas.Table {
 	return schemas.NewTable(e, nil, nil)
 }
 
+// with changes the last column of a table.
+func with(t *schemas.Table, change func(c *schemas.Column)) *schemas.Table {
+	change(&t.Columns[len(t.Columns)-1])
+	return t
+}
+
 func TestPlanStream(t *testing.T) {
 	seen := Checkpoint{CompleteThrough: noon.Add(-time.Hour), FullAt: noon.Add(-time.Hour), RereadAt: noon.Add(-time.Hour), ParentLoad: 7}
 	maxID := int64(41)
@@ -76,6 +82,67 @@ func TestPlanStream(t *testing.T) {
 		}, func(p Plan) string {
 			if p.Mode != ModeFull || !p.Next.CompleteThrough.Equal(noon.Add(-Settle)) {
 				return "want a full read that puts the checkpoint right"
+			}
+			return ""
+		}},
+		{"a column is to be added: the table is read whole to fill it", planInput{
+			table: planTable(t, "Tickets"), state: StreamState{Checkpoint: seen, LiveRows: 100_000, Columns: planTable(t, "Tickets").Columns[:20]},
+		}, func(p Plan) string {
+			if p.Mode != ModeFull || !p.Refill || !p.Window.All() {
+				return "want a full read"
+			}
+			return ""
+		}},
+		{"the same in a large table: it becomes partial", planInput{
+			table: planTable(t, "Tickets"), state: StreamState{Checkpoint: seen, LiveRows: 100_001, Columns: planTable(t, "Tickets").Columns[:20]},
+		}, func(p Plan) string {
+			if p.Mode != ModeIncremental || p.Refill {
+				return "want an incremental read"
+			}
+			return ""
+		}},
+		{"the same in an empty table: there is nothing to fill", planInput{
+			table: planTable(t, "Tickets"), state: StreamState{Checkpoint: seen, Columns: planTable(t, "Tickets").Columns[:20]},
+		}, func(p Plan) string {
+			if p.Mode != ModeIncremental {
+				return "want an incremental read"
+			}
+			return ""
+		}},
+		{"a column is partial, and the table small enough by now", planInput{
+			table: with(planTable(t, "Tickets"), func(c *schemas.Column) { c.PartialSince = 5 }),
+			state: StreamState{Checkpoint: seen, LiveRows: 10, Columns: planTable(t, "Tickets").Columns},
+		}, func(p Plan) string {
+			if p.Mode != ModeFull || !p.Refill {
+				return "want a full read"
+			}
+			return ""
+		}},
+		{"a partial column whose field is gone can't be filled", planInput{
+			table: with(planTable(t, "Tickets"), func(c *schemas.Column) { c.PartialSince, c.Retired = 5, true }),
+			state: StreamState{Checkpoint: seen, LiveRows: 10, Columns: with(planTable(t, "Tickets"), func(c *schemas.Column) { c.Retired = true }).Columns},
+		}, func(p Plan) string {
+			if p.Mode != ModeIncremental {
+				return "want an incremental read"
+			}
+			return ""
+		}},
+		{"a wider type, a retired column and a renamed one need no whole read", planInput{
+			table: with(planTable(t, "Tickets"), func(c *schemas.Column) {
+				c.Type, c.Retired, c.UDF, c.Source = schemas.Type{Kind: schemas.String}, true, true, "x"
+			}),
+			state: StreamState{Checkpoint: seen, LiveRows: 10, Columns: with(planTable(t, "Tickets"), func(c *schemas.Column) { c.UDF = true }).Columns},
+		}, func(p Plan) string {
+			if p.Mode != ModeIncremental {
+				return "want an incremental read"
+			}
+			return ""
+		}},
+		{"a whole class is read whole for its own sake", planInput{
+			table: planTable(t, "Resources"), state: StreamState{Checkpoint: seen, LiveRows: 10, Columns: planTable(t, "Resources").Columns[:5]},
+		}, func(p Plan) string {
+			if p.Mode != ModeFull || p.Refill {
+				return "want a full read whose guard holds"
 			}
 			return ""
 		}},

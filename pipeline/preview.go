@@ -170,7 +170,7 @@ func (p *preview) stream(ctx context.Context, e *schemas.Entity) {
 
 func (p *preview) plan(ctx context.Context, e *schemas.Entity) (StreamPlan, error) {
 	state := p.stored.streams[e.Name]
-	t := schemas.NewTable(e, state.Metadata, state.Columns)
+	t, _ := p.Schema.shape(e, state.Metadata, state.Columns)
 	in := planInput{table: t, state: state, serverTime: p.serverTime, overlap: p.Overlap, full: p.req.Full}
 	parent := p.follow(&in, e)
 	decided := planStream(in)

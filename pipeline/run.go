@@ -44,12 +44,14 @@ type StreamReport struct {
 	Updated         int64     `json:"updated"`
 	Unchanged       int64     `json:"unchanged"`
 	Deleted         int64     `json:"deleted"`
-	Rejected        int64     `json:"rejected"`
+	Rejected        int64     `json:"rejected"`               // of the rows read
+	OpenRejects     int64     `json:"open_rejects,omitempty"` // of the whole table
 	Requests        int64     `json:"requests"`
 	Seconds         float64   `json:"seconds"`
 	CompleteThrough time.Time `json:"complete_through,omitzero"`
 	Error           string    `json:"error,omitempty"`
 	ErrorClass      Class     `json:"error_class,omitempty"`
+	Warnings        []string  `json:"warnings,omitempty"` // that don't make it partial
 
 	Verify *Verification `json:"verify,omitempty"` // of the command verify
 }

@@ -30,6 +30,7 @@ type Runner struct {
 	Streams     int           // entities read side by side; 0: 4
 	Overlap     time.Duration // how far an incremental read reaches behind its checkpoint
 	MetadataAge time.Duration // how long an entity's metadata is trusted; 0: 24 h
+	Schema      SchemaMode    // what is done when a tenant's fields have changed
 	FullEvery   time.Duration // how long change stamps are trusted until everything is read again; 0: for ever
 }
 
@@ -56,11 +57,12 @@ type run struct {
 	cancel context.CancelCauseFunc
 	work   func(ctx context.Context, e *schemas.Entity, report *StreamReport) error // on one entity
 
-	mu      sync.Mutex
-	reports map[string]StreamReport
-	errs    map[string]error
-	access  map[string]Access  // as asked before rows were tombstoned
-	reread  map[string][]int64 // ids that a read through parents has looked at, changed or not
+	mu       sync.Mutex
+	reports  map[string]StreamReport
+	errs     map[string]error
+	access   map[string]Access   // as asked before rows were tombstoned
+	reread   map[string][]int64  // ids that a read through parents has looked at, changed or not
+	outlines map[string]*outline // what each stream goes by
 }
 
 // Sync brings the warehouse up to date with the source for the entities of the request, then publishes it
@@ -73,7 +75,7 @@ func (r *Runner) Sync(ctx context.Context, req SyncRequest) (Run, error) {
 }
 
 func (r *Runner) newRun(command string, req SyncRequest) *run {
-	s := &run{Runner: r, req: req, reports: map[string]StreamReport{}, errs: map[string]error{}, access: map[string]Access{}, reread: map[string][]int64{}}
+	s := &run{Runner: r, req: req, reports: map[string]StreamReport{}, errs: map[string]error{}, access: map[string]Access{}, reread: map[string][]int64{}, outlines: map[string]*outline{}}
 	s.rec = Run{Tenant: r.Tenant, Command: command, StartedAt: r.now(), Status: StatusRunning}
 	return s
 }
@@ -162,9 +164,11 @@ func (s *run) stream(ctx context.Context, e *schemas.Entity) {
 	report.Requests = s.Source.Requests()[e.Name] - before
 	report.Seconds = s.now().Sub(started).Seconds()
 	switch class := ClassOf(err); {
-	case err == nil && report.Rejected > 0:
+	case err == nil && max(report.OpenRejects, report.Rejected) > 0: // takeStock has said which
 		report.Status, report.ErrorClass = StatusPartial, ClassPartial
-		report.Error = fmt.Sprintf("values that do not fit their type: %d, NULL in the table (they are in _atsync.rejects, with the reason)", report.Rejected)
+		if report.Error == "" {
+			report.Error = fmt.Sprintf("%d values do not fit their columns and are NULL there (atsync rejects lists them)", report.Rejected)
+		}
 	case err == nil && report.Status != "": // the work has judged itself
 	case err == nil:
 		report.Status = StatusOK

@@ -42,6 +42,11 @@ type Sink interface {
 	// date with it. It reports how many picklist rows are new or changed.
 	SaveMetadata(ctx context.Context, entity string, m *schemas.Metadata, at time.Time) (changed int64, err error)
 
+	// AckRejects acknowledges the open rejects that the selection names and returns how many these are: they stay
+	// listed, and make no stream partial any more. A value that changes to another bad one is open again. The note
+	// is kept with them.
+	AckRejects(ctx context.Context, which RejectSelection, note string) (int64, error)
+
 	// BeginRun records a run's start and returns its id; EndRun records its outcome. It may be
 	// called again if that changes; without streams it leaves what is recorded of them.
 	BeginRun(ctx context.Context, run Run) (id int64, err error)
@@ -108,6 +113,8 @@ type StreamState struct {
 	MetadataAt time.Time // when Metadata was read; our clock
 	LiveRows   int64     // not tombstoned
 	MaxID      *int64    // greatest id in the table, tombstones included
+
+	OpenRejects OpenRejects
 }
 
 // Place is where a row stands in the feed of a table's changes (Sink.Next). The zero Place is before all of them.
@@ -138,6 +145,7 @@ type LoadSpec struct {
 	Mode     Mode
 	Complete bool // every row of the source is read: enables Absent without scope
 
+	Frozen []schemas.Change // changes that the table is kept from; noted once each in _atsync.schema_changes
 	// MissedSince, if not zero, makes the commit write a row of _atsync.stamp_misses: how many stored rows differ
 	// from what was read though none of their stamps is at or after this time.
 	MissedSince time.Time
@@ -158,6 +166,10 @@ type Load interface {
 	// record and the checkpoint. When it returns nil all of it is durable; otherwise none of it is.
 	// Of two versions of a row the one that was read later is the newer, unless the other's change stamp is greater.
 	// A row that was found deleted after it was read stays so. A time of reading that lies in the future says nothing.
+	//
+	// A column that no batch of the load had keeps its stored value in rows that are replaced. A column that is
+	// added to a table with rows, restored or replaced is partial (schemas.Column.PartialSince) unless the load
+	// is complete; until a complete load, a row is unchanged only if the column's value is, too.
 	Commit(ctx context.Context, c Commit) (LoadResult, error)
 
 	// Abort drops everything staged.
@@ -178,10 +190,11 @@ type Commit struct {
 }
 
 // LoadResult counts what a commit did. Fetched = Inserted + Updated + Unchanged + duplicates within the load.
+// Rejected counts the rejects of rows in the load that are open now.
 type LoadResult struct {
 	LoadID                                                   int64
 	Fetched, Inserted, Updated, Unchanged, Deleted, Rejected int64
-	SchemaChanged                                            bool // table created, column added or widened
+	SchemaChanged                                            bool // table created, column added, widened, retired, restored or renamed
 }
 
 // Changed reports whether the load altered anything an analyst can see.

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -14,16 +15,33 @@ import (
 // sync brings one entity up to date. It fills in the report; rows are stored only by commits that leave
 // the warehouse right for the checkpoint that they write.
 func (s *run) sync(ctx context.Context, e *schemas.Entity, report *StreamReport) error {
-	state, err := s.Sink.Stream(ctx, e.Name)
+	o, err := s.outline(ctx, e, false)
 	if err != nil {
 		return err
 	}
-	meta, err := s.metadata(ctx, e, state)
-	if err != nil {
+	err = s.update(ctx, e, o, report)
+	if !errors.Is(err, errOutdated) {
 		return err
 	}
+	if o, err = s.outline(ctx, e, true); err != nil {
+		return err
+	}
+	return s.update(ctx, e, o, report)
+}
+
+// update reads what is new of an entity and commits it, then looks after rows with open rejects.
+func (s *run) update(ctx context.Context, e *schemas.Entity, o *outline, report *StreamReport) error {
+	if err := s.readNew(ctx, e, o, report); err != nil {
+		return err
+	}
+	return s.settle(ctx, o, report)
+}
+
+// readNew plans and carries out the read of what is new.
+func (s *run) readNew(ctx context.Context, e *schemas.Entity, o *outline, report *StreamReport) error {
+	state := o.state
 	in := planInput{
-		table:      schemas.NewTable(e, meta, state.Columns),
+		table:      o.table,
 		state:      state,
 		serverTime: s.login.ServerTime,
 		overlap:    s.Overlap,
@@ -53,12 +71,11 @@ func (s *run) sync(ctx context.Context, e *schemas.Entity, report *StreamReport)
 		// What is new must not wait until a person has looked into what is gone.
 		in.fullEvery = 0
 		plan = planStream(in)
-		err = s.read(ctx, in.table, state, plan, report)
-	} else {
-		err, guarded = guarded, nil
-	}
-	if err != nil {
-		return err
+		if err := s.read(ctx, in.table, state, plan, report); err != nil {
+			return err
+		}
+	} else if guarded != nil {
+		return guarded
 	}
 	report.CompleteThrough = plan.Next.CompleteThrough
 	if err := s.followLogs(ctx, in.table, plan.Next, state.LiveRows, report); err != nil {
@@ -77,19 +94,6 @@ func (s *run) read(ctx context.Context, t *schemas.Table, state StreamState, pla
 		return s.readParents(ctx, t, state, plan, report)
 	}
 	return s.readWindow(ctx, t, state, plan, report)
-}
-
-// metadata returns the entity's live metadata, asking for it at most once a day.
-func (s *run) metadata(ctx context.Context, e *schemas.Entity, state StreamState) (*schemas.Metadata, error) {
-	if !s.stale(state, s.req) {
-		return state.Metadata, nil
-	}
-	meta, err := s.Source.Describe(ctx, e)
-	if err != nil {
-		return nil, err
-	}
-	_, err = s.Sink.SaveMetadata(ctx, e.Name, meta, s.now())
-	return meta, err
 }
 
 // stale reports whether a run asks for an entity's metadata again.
@@ -111,7 +115,7 @@ func (s *run) readWindow(ctx context.Context, t *schemas.Table, state StreamStat
 		if announced, err = s.announce(ctx, t, plan, state); err != nil {
 			return err
 		}
-		if plan.Mode != ModeFirst {
+		if plan.Mode != ModeFirst && !plan.Refill {
 			if err := s.guard(ctx, t.Entity, state.LiveRows-announced, state.LiveRows); err != nil {
 				return err
 			}
@@ -127,7 +131,12 @@ func (s *run) readWindow(ctx context.Context, t *schemas.Table, state StreamStat
 		}
 	}
 	if complete && plan.Mode != ModeFirst {
-		if c.Tombstones, err = s.absent(ctx, l, state, t); err != nil {
+		c.Tombstones, err = s.absent(ctx, l, state, t)
+		if plan.Refill && err != nil && ClassOf(err) == ClassGuard {
+			// The read was made to fill columns: that it found out more than it may act on must not stop it.
+			report.Warnings = append(report.Warnings, err.Error())
+			c.Checkpoint.FullAt = state.Checkpoint.FullAt
+		} else if err != nil {
 			return err
 		}
 		c.Reason = string(ModeFull)
@@ -344,6 +353,9 @@ type streamLoad struct {
 
 func (s *run) begin(ctx context.Context, spec LoadSpec) (*streamLoad, error) {
 	spec.RunID = s.rec.ID
+	if o := s.outlineOf(spec.Table.Entity.Name); o != nil {
+		spec.Frozen = o.frozen
+	}
 	load, err := s.Sink.Begin(ctx, spec)
 	if err != nil {
 		return nil, err
@@ -360,6 +372,9 @@ func (l *streamLoad) stage(ctx context.Context) func(Batch) error {
 				l.distinct, l.lastID = l.distinct+1, id
 			}
 			l.rows++
+		}
+		if err := l.outdated(ctx, l.spec.Table, b.Rejects); err != nil {
+			return err
 		}
 		return l.load.Stage(ctx, b)
 	}

@@ -80,7 +80,8 @@ func (s *run) verify(ctx context.Context, e *schemas.Entity, req VerifyRequest, 
 	if s.Trace != nil && s.Trace.StreamStarted != nil {
 		s.Trace.StreamStarted(e.Name, report.Mode)
 	}
-	c := &comparison{run: s, req: req, table: schemas.NewTable(e, state.Metadata, state.Columns), state: state, report: report, Verification: v}
+	table, _ := s.Schema.shape(e, state.Metadata, state.Columns)
+	c := &comparison{run: s, req: req, table: table, state: state, report: report, Verification: v}
 	report.Class = string(c.table.Reads().Class)
 	if v.Duplicates, err = s.Sink.Duplicates(ctx, c.table.Name); err != nil {
 		return err
@@ -168,7 +169,7 @@ func (c *comparison) catchUp(ctx context.Context) error {
 	if c.state, err = c.Sink.Stream(ctx, c.table.Entity.Name); err != nil {
 		return err
 	}
-	c.table = schemas.NewTable(c.table.Entity, c.state.Metadata, c.state.Columns)
+	c.table, _ = c.Schema.shape(c.table.Entity, c.state.Metadata, c.state.Columns)
 	return c.count(ctx)
 }
 

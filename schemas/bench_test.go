@@ -49,3 +49,46 @@ func BenchmarkDecode(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/4000, "ns/row")
 }
+
+// BenchmarkDecodeUDFs decodes pages of rows that have little but 200 UDFs each, 30 % of them with a value.
+func BenchmarkDecodeUDFs(b *testing.B) {
+	var page bytes.Buffer
+	m := &schemas.Metadata{}
+	for u := range 200 {
+		m.UDFs = append(m.UDFs, schemas.MetaField{Name: fmt.Sprintf("Custom field %03d", u), Type: []string{"string", "string", "integer", "decimal", "datetime"}[u%5]})
+	}
+	values := []string{`"some text"`, `"other text"`, `"4711"`, `"12.50"`, `"2026-01-31T10:00:00Z"`}
+	page.WriteString(`{"items":[`)
+	for i := range 500 {
+		if i > 0 {
+			page.WriteByte(',')
+		}
+		fmt.Fprintf(&page, `{"id":%d,"userDefinedFields":[`, i)
+		for u := range m.UDFs {
+			if u > 0 {
+				page.WriteByte(',')
+			}
+			value := "null"
+			if (i*7+u*3)%10 < 3 {
+				value = values[u%5]
+			}
+			fmt.Fprintf(&page, `{"name":%q,"value":%s}`, m.UDFs[u].Name, value)
+		}
+		page.WriteString("]}")
+	}
+	page.WriteString(`]}`)
+	e, _ := schemas.Lookup("Tickets")
+	d := schemas.NewDecoder(schemas.NewTable(e, m, nil))
+	b.SetBytes(8 * int64(page.Len()))
+	b.ReportAllocs()
+	for b.Loop() {
+		for range 8 {
+			if _, err := d.Decode(page.Bytes(), nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+		batch, _ := d.Flush()
+		batch.Release()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/4000, "ns/row")
+}

@@ -60,8 +60,9 @@ var ErrFull = errors.New("the batch is full: flush it before decoding the next p
 // 0, 1 and these as text. Timestamp takes the spellings of api.md §5, cut to microseconds. String takes text as it
 // is, and the literal text of anything else; JSON takes any literal. Everything else is NULL and a Reject.
 // Text that is no text (lone surrogates, bytes that are no UTF-8) is kept with U+FFFD in those places and
-// reported as a Reject too. Of a repeated key the last one counts. A key matches its column in any case; keys and UDFs
-// that no column takes are kept in _extra, one JSON object with sorted keys, unless they are null.
+// reported as a Reject too. Of a repeated key the last one counts. A key matches its column in any case, the name of a
+// UDF exactly; keys and UDFs that no column takes are kept in _extra, one JSON object with sorted keys, unless they
+// are null. A retired column whose key no row has is not in the batches, so that the sink keeps what it holds.
 //
 // A Decoder must not be used from two goroutines at once.
 type Decoder struct {
@@ -72,9 +73,12 @@ type Decoder struct {
 	rows    int           // complete ones in the buffers
 	schema  *arrow.Schema // nil after a column was widened
 	id      int           // position of the id's column, or -1
+	fixed   bool          // no column may become wider
 	keys    keyIndex
 	udfs    keyIndex
 	widened []widening // during this page
+
+	udfHeads []lastKey // how the elements of userDefinedFields began the last time
 
 	s       scanner
 	h       hasher
@@ -97,9 +101,12 @@ type column struct {
 	buffer
 	Column
 	seed   uint64
-	serial uint64 // item that set it last
+	serial uint64 // item that set it last; 0: the key has not been met
 	hash   uint64 // contribution to that item's hash
 }
+
+// absent reports whether batches do without the column: it is retired, and no row has had its key.
+func (c *column) absent() bool { return c.Retired && c.serial == 0 }
 
 // widening remembers a decimal's type of before the page.
 type widening struct {
@@ -121,13 +128,19 @@ func NewDecoder(t *Table) *Decoder {
 		cols:  make([]column, len(t.Columns)),
 		extra: buffer{typ: Type{Kind: JSON}},
 		id:    -1,
+		fixed: t.Fixed,
 	}
 	var fields, udfs []string
 	var fieldAt, udfAt []int
 	for i, c := range t.Columns {
 		d.cols[i] = column{buffer: buffer{typ: c.Type}, Column: c, seed: sourceSeed(&c)}
 		if c.UDF {
-			udfs, udfAt = append(udfs, c.Source), append(udfAt, i)
+			// A retired UDF may have left its name to a live one.
+			if at := slices.Index(udfs, c.Source); at < 0 {
+				udfs, udfAt = append(udfs, c.Source), append(udfAt, i)
+			} else if d.cols[udfAt[at]].Retired {
+				udfAt[at] = i
+			}
 			continue
 		}
 		if equalFold(c.Source, "id") {
@@ -139,6 +152,7 @@ func NewDecoder(t *Table) *Decoder {
 	fields, fieldAt = append(fields, udfKey), append(fieldAt, toUDFs)
 	d.keys = newKeyIndex(fields, fieldAt)
 	d.udfs = newKeyIndex(udfs, udfAt)
+	d.udfs.folded = nil // two UDFs may differ in case alone, and only one of them be known yet
 	return d
 }
 
@@ -201,7 +215,9 @@ func (d *Decoder) Flush() (arrow.RecordBatch, []Reject) {
 	}
 	arrays := make([]arrow.Array, 0, len(d.cols)+2)
 	for i := range d.cols {
-		arrays = append(arrays, d.cols[i].array(d.rows))
+		if !d.cols[i].absent() {
+			arrays = append(arrays, d.cols[i].array(d.rows))
+		}
 	}
 	hashes := buffer{typ: Type{Kind: Int}, n: d.rows, ints: d.hashes, valid: allBits(d.rows)}
 	d.hashes = make([]int64, 0, len(d.hashes))
@@ -214,12 +230,15 @@ func (d *Decoder) Flush() (arrow.RecordBatch, []Reject) {
 	return batch, rejects
 }
 
-// columns returns the columns with their present types.
+// columns returns the columns that batches have, with their present types.
 func (d *Decoder) columns() []Column {
-	out := make([]Column, len(d.cols))
+	out := make([]Column, 0, len(d.cols))
 	for i := range d.cols {
-		out[i] = d.cols[i].Column
-		out[i].Type = d.cols[i].typ
+		if !d.cols[i].absent() {
+			c := d.cols[i].Column
+			c.Type = d.cols[i].typ
+			out = append(out, c)
+		}
 	}
 	return out
 }

@@ -37,7 +37,7 @@ func (d *Decoder) udfList() bool {
 	d.s.i++
 	var ok bool
 	for i, more := 0, !d.s.empty(']'); more; i++ {
-		if !d.udf(i) {
+		if !d.knownUDF(i) && !d.udf(i) {
 			return false
 		}
 		if more, ok = d.s.more(']'); !ok {
@@ -45,6 +45,51 @@ func (d *Decoder) udfList() bool {
 		}
 	}
 	return true
+}
+
+// knownUDF moves over the i-th element of userDefinedFields if it begins as the one that stood there the last time:
+// {"name":"…","value": up to the value. Rows have hundreds of them, most of them null. Else nothing is done.
+func (d *Decoder) knownUDF(i int) bool {
+	if i >= len(d.udfHeads) {
+		return false
+	}
+	head := &d.udfHeads[i]
+	rest := d.s.b[d.s.i:]
+	if head.lit == "" || len(rest) <= len(head.lit)+len("null}") || string(rest[:len(head.lit)]) != head.lit {
+		return false
+	}
+	start, c := d.s.i, &d.cols[head.to]
+	d.s.i += len(head.lit)
+	if string(rest[len(head.lit):len(head.lit)+len("null}")]) == "null}" && c.serial != 0 && c.serial != d.cur.serial {
+		d.s.i += len("null}")
+		c.serial, c.hash = d.cur.serial, 0
+		return true
+	}
+	var value token
+	if !d.s.value(&value) || d.s.i >= len(d.s.b) || d.s.b[d.s.i] != '}' {
+		d.s.i = start
+		return false
+	}
+	d.s.i++
+	d.put(c, &value)
+	return true
+}
+
+// rememberUDF notes how the i-th element began, if it is of the usual form.
+func (d *Decoder) rememberUDF(i int, from int, name, value *token, to int) {
+	if i >= maxOrder || len(name.lit) > maxKeyLit {
+		return
+	}
+	const before, between = `{"name":`, `,"value":`
+	head := before + string(name.lit) + between
+	at := d.s.b[from:]
+	if len(at) < len(head)+len(value.lit) || string(at[:len(head)]) != head || !bytes.HasPrefix(at[len(head):], value.lit) {
+		return
+	}
+	for len(d.udfHeads) <= i {
+		d.udfHeads = append(d.udfHeads, lastKey{})
+	}
+	d.udfHeads[i] = lastKey{lit: head, to: to}
 }
 
 // udf reads the i-th element of userDefinedFields.
@@ -57,6 +102,7 @@ func (d *Decoder) udf(i int) bool {
 		d.loosen(&name, &val, true)
 		return true
 	}
+	from := d.s.i
 	d.s.i++
 	var ok bool
 	for more := !d.s.empty('}'); more; {
@@ -79,6 +125,7 @@ func (d *Decoder) udf(i int) bool {
 	if name.kind == tokString {
 		if to := d.udfs.find(&name, i); to != toNone {
 			d.put(&d.cols[to], &value)
+			d.rememberUDF(i, from, &name, &value, to)
 			return true
 		}
 	}

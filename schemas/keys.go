@@ -6,7 +6,7 @@ import "strings"
 // the one that stood at this place the last time.
 type keyIndex struct {
 	exact  map[string]int
-	folded map[string]int // by lower case, where that is unambiguous
+	folded map[string]int // by lower case, where that is unambiguous; nil: names match exactly
 	order  []lastKey
 }
 
@@ -68,6 +68,9 @@ func (k *keyIndex) find(t *token, i int) int {
 	}
 	to, ok := k.exact[string(name)]
 	if !ok {
+		if k.folded == nil {
+			return toNone
+		}
 		if to, ok = k.folded[strings.ToLower(string(name))]; !ok {
 			return toNone
 		}

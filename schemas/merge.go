@@ -11,8 +11,10 @@ import (
 //
 // Fields match whatever their case; the catalogue's spelling stands, else the metadata's with a small first
 // letter, as rows have it. The live type wins over the catalogue's, but is never narrower than the prior one.
-// Prior columns keep their names and their order, also if the metadata no longer names them. Then come, in this
-// order, new catalogue fields, other live fields by name, and new UDFs as listed. The id is always first, and a BIGINT.
+// Prior columns keep their names and their order, also if the metadata no longer names them; those that it named
+// before are retired then. Next come, in this order, new catalogue fields, other live fields by name, and new
+// UDFs as listed. The id is always first, and a BIGINT. A UDF is known by its definition's id, or else by its name:
+// one that was renamed stays the same column.
 func NewTable(e *Entity, m *Metadata, prior []Column) *Table {
 	b := tableBuilder{taken: make(map[string]bool)}
 	for _, s := range []string{ColExtra, ColRowHash, ColSyncedAt, ColLoadID, ColDeletedAt, ColDeleteReason} {
@@ -22,6 +24,7 @@ func NewTable(e *Entity, m *Metadata, prior []Column) *Table {
 	b.addFields(e, m)
 	if m != nil {
 		b.addUDFs(m.UDFs)
+		b.retire(prior)
 	}
 	return &Table{Entity: e, Name: TableName(e.Name), Columns: b.cols}
 }
@@ -39,7 +42,7 @@ func (b *tableBuilder) addPrior(prior []Column) {
 	b.taken["id"] = true
 	for _, c := range prior {
 		name := strings.ToLower(c.Name)
-		if c.Name == "" || c.Source == "" || b.taken[name] || b.find(c.Source, c.UDF) >= 0 {
+		if c.Name == "" || c.Source == "" || b.taken[name] || !c.UDF && b.find(c.Source, false) >= 0 {
 			continue
 		}
 		c.Queryable, c.InMetadata = false, false
@@ -117,12 +120,7 @@ func describe(c *Column, live *MetaField) {
 // merge lays a column over the one that holds the same source, or appends it under a free name.
 func (b *tableBuilder) merge(c Column) {
 	if i := b.find(c.Source, c.UDF); i >= 0 {
-		have := &b.cols[i]
-		c.Name, c.Type = have.Name, have.Type.Widen(c.Type)
-		if i == 0 {
-			c.Type = Type{Kind: Int}
-		}
-		*have = c
+		b.lay(i, c)
 		return
 	}
 	if c.Name == "" {
@@ -135,34 +133,17 @@ func (b *tableBuilder) merge(c Column) {
 	b.cols = append(b.cols, c)
 }
 
-// addUDFs merges the live UDFs. New ones that want the same name all get a suffix, so that names don't hang on
-// the order in which the metadata lists them.
-func (b *tableBuilder) addUDFs(udfs []MetaField) {
-	wanted := make(map[string]int)
-	seen := make(map[string]bool)
-	var fresh []*MetaField
-	for i := range udfs {
-		f := &udfs[i]
-		if f.Name == "" || seen[f.Name] {
-			continue
-		}
-		seen[f.Name] = true
-		fresh = append(fresh, f)
-		if b.find(f.Name, true) < 0 {
-			name, _ := udfColumnName(f.Name)
-			wanted[name]++
-		}
+// lay puts a column in the place of the one at i, under its name and with a type that holds the values of both.
+func (b *tableBuilder) lay(i int, c Column) {
+	have := &b.cols[i]
+	c.Name, c.Type, c.PartialSince = have.Name, have.Type.Widen(c.Type), have.PartialSince
+	if i == 0 {
+		c.Type = Type{Kind: Int}
 	}
-	for _, f := range fresh {
-		c := Column{Source: f.Name, UDF: true, Type: udfTypeOf(f)}
-		describe(&c, f)
-		name, plain := udfColumnName(f.Name)
-		c.Name = name
-		if plain && wanted[name] > 1 {
-			c.Name = suffixed(name, f.Name, b.taken)
-		}
-		b.merge(c)
+	if c.UDFID == 0 {
+		c.UDFID = have.UDFID // the definitions may not be readable today
 	}
+	*have = c
 }
 
 // dataType returns the type word of a metadata field, under whichever of its two keys it came (api.md §6).

@@ -98,8 +98,8 @@ func TestNewTableKeepsPrior(t *testing.T) {
 	want := []schemas.Column{
 		{Name: "id", Source: "id", Type: integer},
 		{Name: "old_name", Source: "flag", Type: str, Queryable: true, InMetadata: true},
-		{Name: "gone", Source: "gone", Type: timestamp},
-		{Name: "udf_gone", Source: "Gone", UDF: true, Type: integer},
+		{Name: "gone", Source: "gone", Type: timestamp, Retired: true},
+		{Name: "udf_gone", Source: "Gone", UDF: true, Type: integer, Retired: true},
 		{Name: "amount", Source: "amount", Type: dec(24, 8), InMetadata: true},
 	}
 	got := schemas.NewTable(e, m, prior).Columns

@@ -145,15 +145,6 @@ func refUDF(t *schemas.Table, el json.RawMessage, set func(*schemas.Column, json
 			return
 		}
 	}
-	var like []*schemas.Column
-	for i := range t.Columns {
-		if c := &t.Columns[i]; c.UDF && strings.EqualFold(c.Source, *text) {
-			like = append(like, c)
-		}
-	}
-	if len(like) == 1 {
-		set(like[0], value)
-	}
 }
 
 type refState int

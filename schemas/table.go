@@ -37,6 +37,10 @@ type Column struct {
 	Picklist   bool   `json:"picklist"`    // labels are in the table picklists
 	Queryable  bool   `json:"queryable"`   // may stand in a filter
 	InMetadata bool   `json:"in_metadata"` // the tenant's live metadata names it (false: catalogue or history only)
+
+	UDFID        int64 `json:"udf_id,omitempty"`        // definition of a UDF, by which a rename is followed; 0: unknown
+	Retired      bool  `json:"retired,omitempty"`       // the metadata named it once and does no more: it keeps its last values
+	PartialSince int64 `json:"partial_since,omitempty"` // load since which only rows read have its values; 0: all rows have. The sink's
 }
 
 // System columns follow a table's own columns, in this order, in every batch and table.
@@ -55,6 +59,7 @@ type Table struct {
 	Entity  *Entity
 	Name    string   // tickets
 	Columns []Column // id first; no system columns
+	Fixed   bool     // no column may become wider (see Frozen)
 }
 
 // Column returns the column that holds Autotask's field name (case-insensitive, UDFs left out), or nil.
@@ -76,6 +81,7 @@ type Metadata struct {
 // MetaField is one element of entityInformation/fields or /userDefinedFields.
 // Autotask calls the type dataType in the one and type in the other.
 type MetaField struct {
+	ID              int64           `json:"id,omitempty"` // of a UDF's definition; 0: unknown. The source fills it in
 	Name            string          `json:"name"`
 	Label           string          `json:"label,omitempty"`
 	DataType        string          `json:"dataType,omitempty"`

@@ -24,8 +24,11 @@ const (
 
 // put makes a value the cell of the current row.
 func (d *Decoder) put(c *column, t *token) {
-	if c.serial == d.cur.serial {
+	switch c.serial {
+	case d.cur.serial:
 		d.undo(c)
+	case 0:
+		d.schema = nil // a retired column is in the batches from now on
 	}
 	c.serial, c.hash = d.cur.serial, 0
 	if t.kind == tokNull {
@@ -48,6 +51,15 @@ func (d *Decoder) put(c *column, t *token) {
 		d.keep(c, xxh3.HashSeed(t.lit, c.seed^rejectSeed))
 		d.reject(c.Name, c.Source, t, reason)
 	}
+}
+
+// Misfit reports whether the value has another type than its column, which newer metadata may explain.
+func (r Reject) Misfit() bool {
+	switch r.Reason {
+	case reasonInt, reasonNumber, reasonBool, reasonTimestamp:
+		return true
+	}
+	return false
 }
 
 // undo forgets what an earlier key of the same row set.
@@ -112,6 +124,9 @@ func (d *Decoder) putDecimal(c *column, t *token) string {
 		wider := decimalOf(max(whole, x.whole()), max(c.typ.Scale, x.scale))
 		if wider.Kind != Decimal {
 			return reasonDigits
+		}
+		if d.fixed {
+			return "needs " + wider.SQL() + ", and the schema is frozen"
 		}
 		d.widened = append(d.widened, widening{c, c.typ})
 		d.schema = nil

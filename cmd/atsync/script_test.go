@@ -104,6 +104,7 @@ func scriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args 
 		"lock":     positive(1, scriptLock),
 		"unlock":   positive(1, func(ts *testscript.TestScript, args []string) { simulatorOf(ts, args[0]).Unlock() }),
 		"edit":     positive(4, scriptEdit),
+		"field":    positive(4, scriptField),
 		"logins":   positive(2, scriptLogins),
 		"requests": positive(2, scriptRequests),
 		"equal":    positive(3, scriptEqual),

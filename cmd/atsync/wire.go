@@ -25,6 +25,7 @@ import (
 type (
 	hint      = autotask.Hint    // a credential that looks mixed up
 	freshness = duckdb.Freshness // how current a table is
+	rejectRow = duckdb.RejectRow // a value that did not fit its column
 	state     = duckdb.State     // how far an entity has been read
 )
 
@@ -223,7 +224,8 @@ func (w wiring) backfiller(ctx context.Context, cfg config.TenantConfig, dryRun 
 	if err != nil {
 		return nil, nil, errors.Join(err, tidy())
 	}
-	b = &pipeline.Backfiller{Tenant: cfg.Name, Source: source, Open: from.lease, Trace: w.trace, PublishEvery: cfg.PublishEvery}
+	b = &pipeline.Backfiller{Tenant: cfg.Name, Source: source, Open: from.lease, Trace: w.trace, PublishEvery: cfg.PublishEvery,
+		Schema: pipeline.SchemaMode(cfg.Schema)}
 	return b, func() error { return errors.Join(source.Close(), tidy()) }, nil
 }
 
@@ -299,6 +301,7 @@ func (s *site) runner(trace *pipeline.Trace) *pipeline.Runner {
 		Publisher: s.publisher,
 		Trace:     trace,
 		Overlap:   s.cfg.Overlap,
+		Schema:    pipeline.SchemaMode(s.cfg.Schema),
 		FullEvery: s.cfg.FullEvery,
 
 		PublishEvery: s.cfg.PublishEvery,
@@ -373,6 +376,18 @@ func (v *visitor) SetHold(ctx context.Context, hold *pipeline.Hold) error {
 
 func (v *visitor) Remember(ctx context.Context, key, value string) error {
 	return v.w.visit(ctx, v.cfg, func(w *duckdb.Warehouse) error { return w.Remember(ctx, key, value) })
+}
+
+// ackRejects acknowledges rejects of one tenant, of which there are none if it was never synced.
+func (w wiring) ackRejects(ctx context.Context, cfg config.TenantConfig, which pipeline.RejectSelection, note string) (n int64, err error) {
+	if synced(cfg) != nil {
+		return 0, nil
+	}
+	err = w.visit(ctx, cfg, func(warehouse *duckdb.Warehouse) (err error) {
+		n, err = warehouse.AckRejects(ctx, which, note)
+		return err
+	})
+	return n, err
 }
 
 // visit opens the tenant's warehouse for a piece of work.
@@ -474,6 +489,10 @@ func (r *reader) chunks(ctx context.Context) ([]pipeline.Chunk, error) {
 
 func (r *reader) liveRows(ctx context.Context, table string) (int64, error) {
 	return duckdb.LiveRows(ctx, r.db, table)
+}
+
+func (r *reader) rejects(ctx context.Context, which pipeline.RejectSelection) ([]rejectRow, error) {
+	return duckdb.ReadRejects(ctx, r.db, which)
 }
 
 // Close closes the file.

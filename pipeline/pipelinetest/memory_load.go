@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +24,7 @@ type memoryLoad struct {
 	ended   bool
 	failed  bool
 	columns []schemas.Column // of the batches so far
+	before  []schemas.Column // of the table, when the load was committed
 	staged  []stagedRow
 	rejects []stagedReject
 }
@@ -32,6 +32,12 @@ type memoryLoad struct {
 type stagedRow struct {
 	id int64
 	*memoryRow
+}
+
+// cell says what the row's batch has of a column; false: nothing.
+func (r *memoryRow) cell(column string) (string, bool) {
+	_, has := r.has[column]
+	return r.cells[column], has
 }
 
 type stagedReject struct {
@@ -84,12 +90,14 @@ func (l *memoryLoad) stage(b pipeline.Batch) error {
 	}
 	stamps, reads := l.stamps(), l.reads()
 	rows := make([]stagedRow, b.Record.NumRows())
+	has := map[string]bool{}
 	for i := range rows {
-		rows[i].memoryRow = &memoryRow{cells: map[string]string{}, syncedAt: readAt}
+		rows[i].memoryRow = &memoryRow{cells: map[string]string{}, has: has, syncedAt: readAt}
 	}
 	for c, f := range b.Record.Schema().Fields() {
 		col := b.Record.Column(c)
 		l.see(f)
+		has[f.Name] = true
 		for i := range rows {
 			if col.IsNull(i) {
 				continue
@@ -131,36 +139,6 @@ func (l *memoryLoad) stamps() (out []string) {
 		}
 	}
 	return out
-}
-
-// see widens the load's columns for one of a batch.
-func (l *memoryLoad) see(f arrow.Field) {
-	if f.Name == schemas.ColExtra || f.Name == schemas.ColRowHash {
-		return
-	}
-	c := schemas.Column{Name: f.Name, Source: f.Name}
-	if i := indexOf(l.spec.Table.Columns, f.Name); i >= 0 {
-		c = l.spec.Table.Columns[i]
-	}
-	switch t := f.Type.(type) {
-	case *arrow.Decimal128Type:
-		c.Type = schemas.Type{Kind: schemas.Decimal, Precision: int(t.Precision), Scale: int(t.Scale)}
-	case *arrow.Int64Type:
-		c.Type = schemas.Type{Kind: schemas.Int}
-	case *arrow.BooleanType:
-		c.Type = schemas.Type{Kind: schemas.Bool}
-	case *arrow.TimestampType:
-		c.Type = schemas.Type{Kind: schemas.Timestamp}
-	default:
-		if c.Type.Kind != schemas.JSON {
-			c.Type = schemas.Type{Kind: schemas.String}
-		}
-	}
-	if i := indexOf(l.columns, f.Name); i >= 0 {
-		l.columns[i].Type = l.columns[i].Type.Widen(c.Type)
-		return
-	}
-	l.columns = append(l.columns, c)
 }
 
 func indexOf(cols []schemas.Column, name string) int {
@@ -267,51 +245,6 @@ func (l *memoryLoad) Commit(ctx context.Context, c pipeline.Commit) (pipeline.Lo
 
 func micros(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
-// evolve brings the table's columns up to the load's, and stored decimals to their new scale.
-func (l *memoryLoad) evolve(t *memoryTable) bool {
-	created, changed := t.columns == nil, false
-	change := func(kind, column, from, to string) {
-		l.s.log("_atsync.schema_changes", map[string]string{"load_id": number(l.s.loads), "entity": t.entity, "change": kind,
-			"column_name": column, "old_type": from, "new_type": to})
-		changed = true
-	}
-	if created {
-		change("table", "", "", "")
-	}
-	for _, c := range slices.Concat(l.spec.Table.Columns, l.columns) {
-		i := indexOf(t.columns, c.Name)
-		if i < 0 {
-			t.columns = append(t.columns, c)
-			if !created {
-				change("column", c.Name, "", c.Type.SQL())
-			}
-			continue
-		}
-		old := t.columns[i].Type
-		c.Type = old.Widen(c.Type)
-		t.columns[i] = c
-		if c.Type != old && !created {
-			change("type", c.Name, old.SQL(), c.Type.SQL())
-		}
-	}
-	for _, c := range t.columns {
-		for _, row := range t.rows {
-			rescale(row.cells, c)
-		}
-	}
-	return changed
-}
-
-// rescale gives a decimal's text all places of its column's type.
-func rescale(cells map[string]string, c schemas.Column) {
-	v, ok := cells[c.Name]
-	if !ok || c.Type.Kind != schemas.Decimal {
-		return
-	}
-	whole, places, _ := strings.Cut(v, ".")
-	cells[c.Name] = whole + "." + places + strings.Repeat("0", max(0, c.Type.Scale-len(places)))
-}
-
 // merge applies the staged rows and their rejects.
 func (l *memoryLoad) merge(t *memoryTable, res *pipeline.LoadResult, missed *misses) {
 	newest := map[int64]*memoryRow{}
@@ -336,7 +269,7 @@ func (l *memoryLoad) merge(t *memoryTable, res *pipeline.LoadResult, missed *mis
 		switch {
 		case old == nil:
 			res.Inserted++
-		case old.hash == row.hash && old.deletedAt.IsZero():
+		case old.hash == row.hash && old.deletedAt.IsZero() && l.sameDoubtful(t, old, row):
 			res.Unchanged++
 			continue
 		default:
@@ -346,6 +279,11 @@ func (l *memoryLoad) merge(t *memoryTable, res *pipeline.LoadResult, missed *mis
 			}
 		}
 		for _, c := range t.columns {
+			if _, has := row.cell(c.Name); !has && old != nil {
+				if v, ok := old.cells[c.Name]; ok {
+					row.cells[c.Name] = v
+				}
+			}
 			rescale(row.cells, c)
 		}
 		row.loadID = res.LoadID
@@ -360,27 +298,6 @@ func (l *memoryLoad) late(row, old *memoryRow) bool {
 	}
 	newer := !old.version.IsZero() && row.version.After(old.version)
 	return before(old.syncedAt) && !newer || before(old.deletedAt)
-}
-
-// settleRejects replaces a row's open rejects by those of the version read at the given time.
-func (l *memoryLoad) settleRejects(t *memoryTable, id int64, readAt time.Time) (open int64) {
-	current := map[[2]string]memoryReject{}
-	for _, r := range l.rejects {
-		if r.ID == id && r.readAt.Equal(readAt) {
-			current[[2]string{number(id), r.Column}] = memoryReject{r.Reject, l.s.loads}
-		}
-	}
-	for key, r := range t.rejects {
-		if r.ID != id {
-			continue
-		}
-		if now, ok := current[key]; ok && now.Raw == r.Raw && now.Reason == r.Reason {
-			current[key] = r
-		}
-		delete(t.rejects, key)
-	}
-	maps.Copy(t.rejects, current)
-	return int64(len(current))
 }
 
 // bury marks rows deleted.

@@ -3,7 +3,6 @@ package pipelinetest
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -53,8 +52,9 @@ type memoryTable struct {
 // A memoryRow is one stored version. cells holds texts by column; NULLs are left out.
 type memoryRow struct {
 	cells     map[string]string
-	version   time.Time // greatest change stamp; zero: none
-	seen      bool      // a stamp is at or after LoadSpec.MissedSince
+	has       map[string]bool // columns of the batch that it came in
+	version   time.Time       // greatest change stamp; zero: none
+	seen      bool            // a stamp is at or after LoadSpec.MissedSince
 	hash      int64
 	syncedAt  time.Time
 	loadID    int64
@@ -71,6 +71,8 @@ type memoryChoice struct {
 type memoryReject struct {
 	schemas.Reject
 	loadID int64
+	acked  bool
+	note   string
 }
 
 var _ pipeline.Sink = (*MemorySink)(nil)
@@ -108,6 +110,18 @@ func (s *MemorySink) Stream(ctx context.Context, entity string) (pipeline.Stream
 			st.MaxID = &id
 		}
 	}
+	for _, key := range slices.SortedFunc(maps.Keys(t.rejects), compareRejects) {
+		r := t.rejects[key]
+		if r.acked {
+			continue
+		}
+		if st.OpenRejects.Count++; st.OpenRejects.First == nil {
+			st.OpenRejects.First = &r.Reject
+		}
+		if ids := st.OpenRejects.IDs; len(ids) < 500 && (len(ids) == 0 || ids[len(ids)-1] != r.ID) {
+			st.OpenRejects.IDs = append(ids, r.ID)
+		}
+	}
 	return st, s.fail(entity, "read state", context.Cause(ctx))
 }
 
@@ -128,70 +142,6 @@ func (s *MemorySink) Changed(ctx context.Context, table string, after int64) (id
 	}
 	slices.Sort(ids)
 	return ids, newest, s.fail(table, "find changed rows", context.Cause(ctx))
-}
-
-// SaveMetadata implements pipeline.Sink.
-func (s *MemorySink) SaveMetadata(ctx context.Context, entity string, m *schemas.Metadata, at time.Time) (int64, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := context.Cause(ctx); err != nil {
-		return 0, s.fail(entity, "save metadata", err)
-	}
-	t := s.table(entity)
-	before, _ := json.Marshal(t.metadata) // plain structs always marshal
-	after, _ := json.Marshal(m)
-	readBefore := t.metadataAt
-	t.metadata, t.metadataAt = m, at
-	if string(before) == string(after) {
-		return 0, nil
-	}
-	e, ok := schemas.Lookup(entity)
-	if !ok {
-		e = &schemas.Entity{Name: entity}
-	}
-	listed := map[[2]string]memoryChoice{}
-	for _, c := range schemas.NewTable(e, m, t.columns).Columns {
-		fields := m.Fields
-		if c.UDF {
-			fields = m.UDFs
-		}
-		for _, f := range fields {
-			if f.Name != c.Source {
-				continue
-			}
-			for _, v := range f.PicklistValues {
-				listed[[2]string{c.Name, v.Value}] = memoryChoice{PicklistValue: v, field: f.Name}
-			}
-		}
-	}
-	return t.updateChoices(listed, at, readBefore), nil
-}
-
-func (t *memoryTable) updateChoices(listed map[[2]string]memoryChoice, at, before time.Time) (changed int64) {
-	for key, c := range listed {
-		old, ok := t.choices[key]
-		if ok && old.PicklistValue == c.PicklistValue {
-			continue
-		}
-		if c.first = at; ok {
-			c.first = old.first
-		}
-		c.last = at
-		t.choices[key] = c
-		changed++
-	}
-	for key, c := range t.choices {
-		if _, ok := listed[key]; ok || !c.IsActive {
-			continue
-		}
-		c.IsActive = false
-		if c.last.Before(before) {
-			c.last = before
-		}
-		t.choices[key] = c
-		changed++
-	}
-	return changed
 }
 
 // BeginRun implements pipeline.Sink.
@@ -311,8 +261,12 @@ func (s *MemorySink) Rows(table string, by ...string) []map[string]string {
 	case "_atsync.rejects":
 		for _, t := range s.tables {
 			for _, r := range t.rejects {
-				out = append(out, map[string]string{"entity": t.entity, "id": number(r.ID), "column_name": r.Column, "field": r.Field,
-					"raw": r.Raw, "reason": r.Reason, "load_id": number(r.loadID)})
+				row := map[string]string{"tenant": s.tenant, "entity": t.entity, "id": number(r.ID), "column_name": r.Column, "field": r.Field,
+					"raw": r.Raw, "reason": r.Reason, "load_id": number(r.loadID)}
+				if r.acked {
+					row["acknowledged_by"] = r.note
+				}
+				out = append(out, texts(row))
 			}
 		}
 	case "picklists":
@@ -346,14 +300,6 @@ func compareBy(a, b map[string]string, by []string) int {
 		}
 	}
 	return 0
-}
-
-func (t *memoryTable) picklists() (out []map[string]string) {
-	for key, c := range t.choices {
-		out = append(out, texts(map[string]string{"entity": t.entity, "field": c.field, "column_name": key[0], "value": c.Value, "label": c.Label,
-			"parent_value": c.ParentValue, "is_active": strconv.FormatBool(c.IsActive), "first_seen": stamp(c.first), "last_seen": stamp(c.last)}))
-	}
-	return out
 }
 
 func (t *memoryTable) dump() (out []map[string]string) {

@@ -29,6 +29,8 @@ type MemorySource struct {
 	// LoginErr and DescribeErr, if set, are what these methods answer with.
 	LoginErr    error
 	DescribeErr func(entity string) error
+	// OnDescribe, if set, may change what Describe answers: the catalogue's own fields.
+	OnDescribe func(entity string, m *schemas.Metadata)
 	// OnAccess, if set, says what the user may read of an entity; else it is everything.
 	OnAccess func(entity string) (pipeline.Access, error)
 
@@ -96,7 +98,7 @@ func (s *MemorySource) Login(context.Context) (pipeline.Login, error) {
 	return pipeline.Login{ServerTime: s.Clock().Truncate(time.Second), Threshold: 10000, WindowMins: 60}, nil
 }
 
-// Describe implements pipeline.Source with the catalogue's own fields.
+// Describe implements pipeline.Source with the catalogue's own fields, unless OnDescribe changes them.
 func (s *MemorySource) Describe(_ context.Context, e *schemas.Entity) (*schemas.Metadata, error) {
 	s.request(e.Name)
 	if s.DescribeErr != nil {
@@ -107,6 +109,9 @@ func (s *MemorySource) Describe(_ context.Context, e *schemas.Entity) (*schemas.
 	m := &schemas.Metadata{}
 	for _, f := range e.Fields {
 		m.Fields = append(m.Fields, schemas.MetaField{Name: f.Name, DataType: f.Type, IsQueryable: true})
+	}
+	if s.OnDescribe != nil {
+		s.OnDescribe(e.Name, m)
 	}
 	return m, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,9 +78,9 @@ func (l *load) merge(s session, c pipeline.Commit) (pipeline.LoadResult, error) 
 			return res, err
 		}
 	}
-	to := l.target
+	l.fill(l.target)
 	var err error
-	if res.SchemaChanged, err = describe(s, l.spec.Table, l.stored, to, l.changes, l.loadID, now); err != nil {
+	if res.SchemaChanged, err = l.describe(s, now); err != nil {
 		return res, err
 	}
 	if err := l.flushRejects(s); err != nil {
@@ -112,9 +113,8 @@ func (l *load) merge(s session, c pipeline.Commit) (pipeline.LoadResult, error) 
 func (l *load) fitMerge(s session) error {
 	to, changes := l.stored.grow(l.spec.Table.Columns)
 	to, more := to.grow(l.target)
-	l.changes = append(changes, more...)
 	l.staged, l.target = l.target, to
-	return evolve(s, l.spec.Table, l.stored, to, l.changes)
+	return evolve(s, l.spec.Table, l.stored, to, append(changes, more...))
 }
 
 // settle removes duplicate ids from a table that this load alone has filled.
@@ -143,9 +143,13 @@ func (l *load) upsert(s session, res *pipeline.LoadResult, now time.Time) error 
 		older += ` AND NOT coalesce(` + sv + ` > ` + tv + `, false)`
 	}
 	older = `coalesce(` + older + `, false) OR coalesce(s._synced_at < t._deleted_at AND t._deleted_at <= ` + clock + `, false)`
+	same := []string{`t._row_hash = s._row_hash AND t._deleted_at IS NULL`}
+	for _, name := range l.doubtful() {
+		same = append(same, `t.`+ident(name)+` IS NOT DISTINCT FROM s.`+ident(name)+`::`+l.target.find(name).Type.SQL())
+	}
 	// one pass over the narrow columns of the table answers every later question
 	err = s.exec(`CREATE TEMP TABLE ` + ident(matchTable) + ` AS SELECT s.rowid AS stage_row, s.id, ` + older + ` AS older,
-		t._row_hash = s._row_hash AND t._deleted_at IS NULL AS same, t._deleted_at IS NOT NULL AS dead, ` + l.unseen("s.") + ` AS unseen
+		` + strings.Join(same, " AND ") + ` AS same, t._deleted_at IS NOT NULL AS dead, ` + l.unseen("s.") + ` AS unseen
 		FROM ` + stage + ` s JOIN ` + table + ` t ON t.id = s.id`)
 	if err != nil {
 		return err
@@ -161,19 +165,37 @@ func (l *load) upsert(s session, res *pipeline.LoadResult, now time.Time) error 
 	if res.Rejected, err = l.settleRejects(s, stage); err != nil {
 		return err
 	}
-	same, err := s.count(`DELETE FROM ` + stage + ` WHERE rowid IN (SELECT stage_row FROM ` + tempTable(matchTable) + ` WHERE same AND NOT older)`)
+	unchanged, err := s.count(`DELETE FROM ` + stage + ` WHERE rowid IN (SELECT stage_row FROM ` + tempTable(matchTable) + ` WHERE same AND NOT older)`)
 	if err != nil {
 		return err
 	}
-	res.Unchanged = skipped + same
+	res.Unchanged = skipped + unchanged
 	res.Updated = matched - res.Unchanged
 	res.Inserted = distinct - matched
 	if res.Updated > 0 {
+		if err := l.carry(s); err != nil {
+			return err
+		}
 		if err := l.replace(s, res.Updated, now); err != nil {
 			return err
 		}
 	}
 	return l.insertStaged(s, res.Inserted+res.Updated)
+}
+
+// carry sets aside the stored values of columns that not every batch had, before the rows that hold them are
+// replaced: those of retired fields above all, which nobody can read again.
+func (l *load) carry(s session) error {
+	for _, c := range l.stored {
+		if l.everywhere[c.Name] != l.batches {
+			l.carried = append(l.carried, c.Name)
+		}
+	}
+	if len(l.carried) == 0 {
+		return nil
+	}
+	return s.exec(`CREATE TEMP TABLE ` + ident(carryTable) + ` AS SELECT t.id, ` + prefixed("t.", l.carried) + ` FROM ` +
+		mainTable(l.spec.Table.Name) + ` t WHERE t.id IN (SELECT id FROM ` + tempTable(stageTable) + `)`)
 }
 
 // replace removes the stored versions of staged rows, and notes the tombstones among them.
@@ -195,24 +217,46 @@ func (l *load) insertStaged(s session, want int64) error {
 	if want == 0 {
 		return nil
 	}
-	names := make([]string, 0, len(l.staged)+4)
-	values := make([]string, 0, len(l.staged)+4)
+	names := make([]string, 0, len(l.target)+4)
+	values := make([]string, 0, len(l.target)+4)
+	from := tempTable(stageTable) + ` s`
 	for _, c := range l.staged {
-		names = append(names, c.Name)
-		values = append(values, ident(c.Name)) // the table's type is the same or wider: the cast is exact
+		if !slices.Contains(l.carried, c.Name) {
+			names = append(names, c.Name)
+			values = append(values, "s."+ident(c.Name)) // the table's type is the same or wider: the cast is exact
+		}
+	}
+	for _, name := range l.carried {
+		value, typ := "k."+ident(name), l.target.find(name).Type.SQL()
+		if l.staged.find(name) != nil {
+			value = "coalesce(s." + ident(name) + "::" + typ + ", " + value + ")"
+		}
+		names = append(names, name)
+		values = append(values, value)
+	}
+	if len(l.carried) > 0 {
+		from += ` LEFT JOIN ` + tempTable(carryTable) + ` k ON k.id = s.id`
 	}
 	for _, c := range systemColumns()[:3] {
 		names = append(names, c[0])
-		values = append(values, ident(c[0]))
+		values = append(values, "s."+ident(c[0]))
 	}
 	names = append(names, schemas.ColLoadID)
 	values = append(values, fmt.Sprint(l.loadID))
-	n, err := s.count(`INSERT INTO ` + mainTable(l.spec.Table.Name) + ` (` + idents(names) + `) SELECT ` + strings.Join(values, ", ") +
-		` FROM ` + tempTable(stageTable))
+	n, err := s.count(`INSERT INTO ` + mainTable(l.spec.Table.Name) + ` (` + idents(names) + `) SELECT ` + strings.Join(values, ", ") + ` FROM ` + from)
 	if err == nil && n != want {
 		err = fmt.Errorf("%d rows written, %d expected", n, want)
 	}
 	return err
+}
+
+// prefixed quotes names, puts a prefix before each and joins them with commas.
+func prefixed(prefix string, names []string) string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = prefix + ident(n)
+	}
+	return strings.Join(out, ", ")
 }
 
 // dedupe keeps the newest version of each id, of equals the one staged last, and returns how many ids there

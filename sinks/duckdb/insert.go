@@ -127,7 +127,6 @@ func (l *load) fitTable(want shape) error {
 	if err := evolve(l.session(), l.spec.Table, from, to, changes); err != nil {
 		return err
 	}
-	l.changes = append(l.changes, changes...)
 	l.target = to
 	return nil
 }

@@ -21,6 +21,7 @@ const (
 	stageTable   = "atsync_stage"
 	matchTable   = "atsync_match"
 	tombTable    = "atsync_tombs"
+	carryTable   = "atsync_carry"
 	rejectTable  = "atsync_rejects"
 	currentTable = "atsync_rejects_now"
 )
@@ -42,13 +43,17 @@ type load struct {
 	stored  shape     // of the table before the load; nil: there is no table
 	target  shape     // of the table (direct) or the stage, as evolved for the batches so far
 	staged  shape     // of the stage, set by the merge
-	changes []change  // made to the table (direct)
 	direct  bool
 	begun   bool  // the transaction is open
 	loadID  int64 // 0 until given out
 	insert  *insert
 	schema  *arrow.Schema // of the running insert
 	fetched int64
+
+	batches    int            // staged, empty ones left out
+	everywhere map[string]int // columns by how many of these had them
+	carried    []string       // columns whose stored values replaced rows keep, set by the merge
+
 	rejects []stagedReject
 	spilled bool // rejects have gone to rejectTable
 	ended   bool
@@ -63,7 +68,7 @@ type stagedReject struct {
 // Begin opens a load. A second one on a table that has one is refused.
 func (w *Warehouse) Begin(ctx context.Context, spec pipeline.LoadSpec) (pipeline.Load, error) {
 	entity := spec.Table.Entity.Name
-	l := &load{w: w, spec: spec, started: w.now()}
+	l := &load{w: w, spec: spec, started: w.now(), everywhere: map[string]int{}}
 	l.ctx, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	w.mu.Lock()
 	busy := w.loading[spec.Table.Name] != nil
@@ -136,6 +141,10 @@ func (l *load) stage(ctx context.Context, b pipeline.Batch) error {
 			return err
 		}
 		l.fetched += b.Record.NumRows()
+		l.batches++
+		for _, f := range b.Record.Schema().Fields() {
+			l.everywhere[f.Name]++
+		}
 	}
 	if len(l.rejects) >= rejectsHeld {
 		return l.spillRejects()

@@ -86,6 +86,11 @@ func (w *Warehouse) savePicklists(s session, entity string, m *schemas.Metadata,
 		if err := saveChoice(s, entity, c); err != nil {
 			return 0, err
 		}
+		if ok && old.label != c.label {
+			if err := noteLabel(s, entity, old.label, c, at); err != nil {
+				return 0, err
+			}
+		}
 		changed++
 	}
 	for key, c := range stored {
@@ -153,6 +158,12 @@ func choices(s session, entity string) (map[choiceKey]choice, error) {
 		out[choiceKey{c.column, c.value}] = c
 	}
 	return out, rows.Err()
+}
+
+// noteLabel keeps the label that a value had: picklists has one row a value, with the label of now.
+func noteLabel(s session, entity, old string, c choice, at time.Time) error {
+	return s.exec(`INSERT INTO _atsync.schema_changes (changed_at, entity, table_name, change, column_name, old_name, new_name, value)
+		VALUES (?, ?, ?, 'label', ?, ?, ?, ?)`, at, entity, schemas.TableName(entity), c.column, text(old), text(c.label), c.value)
 }
 
 func saveChoice(s session, entity string, c choice) error {

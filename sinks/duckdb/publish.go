@@ -62,7 +62,8 @@ func (p *Publisher) Pending(ctx context.Context) (bool, error) {
 	err := p.w.db.QueryRowContext(ctx, `WITH published AS (SELECT coalesce(max(value::TIMESTAMPTZ), '-infinity') AS since
 			FROM _atsync.info WHERE key = 'published_at')
 		SELECT exists(FROM _atsync.loads, published WHERE ended_at > since AND (inserted + updated + deleted > 0 OR schema_changed))
-			OR exists(FROM _atsync.metadata, published WHERE changed_at > since)`).Scan(&pending)
+			OR exists(FROM _atsync.metadata, published WHERE changed_at > since)
+			OR exists(FROM _atsync.rejects, published WHERE acknowledged_at > since)`).Scan(&pending)
 	if err == nil && !pending {
 		var stale []views.View
 		stale, _, err = p.w.staleViews(ctx)

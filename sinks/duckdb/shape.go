@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -45,7 +44,7 @@ func (s shape) grow(want shape) (shape, []change) {
 		if t != have.Type {
 			changes = append(changes, change{column: have.Name, old: have.Type, new: t})
 		}
-		w.Name, w.Type = have.Name, t
+		w.Name, w.Type, w.PartialSince = have.Name, t, have.PartialSince
 		*have = w
 	}
 	return out, changes
@@ -101,6 +100,14 @@ func evolve(s session, table *schemas.Table, from, to shape, changes []change) e
 			}
 		}
 	}
+	for _, c := range schemas.Diff(from, to) { // now: once rows have changed, DuckDB takes it for another's ALTER
+		if c.Kind != schemas.ColumnRenamed && c.Kind != schemas.ColumnReplaced {
+			continue
+		}
+		if err := s.exec(columnComment(name, table, *to.find(c.Column))); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -154,49 +161,4 @@ func columnComment(name string, table *schemas.Table, c schemas.Column) string {
 		about += fmt.Sprintf(", labels are in picklists (entity %s, column_name %s)", table.Entity.Name, c.Name)
 	}
 	return `COMMENT ON COLUMN ` + name + `.` + ident(c.Name) + ` IS ` + literal(about)
-}
-
-// describe brings _atsync.columns and schema_changes up to date with what a load did to its table. It
-// reports whether analysts see a difference.
-func describe(s session, table *schemas.Table, from, to shape, changes []change, load int64, now time.Time) (bool, error) {
-	entity := table.Entity.Name
-	if from == nil {
-		changes = nil
-		err := s.exec(`INSERT INTO _atsync.schema_changes VALUES (?, ?, ?, ?, 'table', NULL, NULL, NULL)`, load, now, entity, table.Name)
-		if err != nil {
-			return false, err
-		}
-	}
-	for _, c := range changes {
-		kind, old := "type", text(c.old.SQL())
-		if c.old.Kind == 0 {
-			kind, old = "column", nil
-		}
-		err := s.exec(`INSERT INTO _atsync.schema_changes VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-			load, now, entity, table.Name, kind, clean(c.column), old, c.new.SQL())
-		if err != nil {
-			return false, err
-		}
-	}
-	for i, c := range to {
-		if i < len(from) && from[i] == c {
-			continue
-		}
-		if err := describeColumn(s, table, i, c, load, now); err != nil {
-			return false, err
-		}
-	}
-	return from == nil || len(changes) > 0, nil
-}
-
-func describeColumn(s session, table *schemas.Table, ordinal int, c schemas.Column, load int64, now time.Time) error {
-	n, err := s.count(`UPDATE _atsync.columns SET source = ?, udf = ?, type = ?, reference = ?, picklist = ?, queryable = ?, in_metadata = ?
-		WHERE entity = ? AND column_name = ?`,
-		clean(c.Source), c.UDF, c.Type.SQL(), text(c.Reference), c.Picklist, c.Queryable, c.InMetadata, table.Entity.Name, clean(c.Name))
-	if err != nil || n > 0 {
-		return err
-	}
-	return s.exec(`INSERT INTO _atsync.columns VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		table.Entity.Name, table.Name, ordinal+1, clean(c.Name), clean(c.Source), c.UDF, c.Type.SQL(), text(c.Reference),
-		c.Picklist, c.Queryable, c.InMetadata, load, now)
 }

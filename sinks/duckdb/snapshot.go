@@ -19,9 +19,9 @@ var _ pipeline.State = (*Snapshot)(nil)
 func NewSnapshot(ctx context.Context, db *sql.DB, tenant, path string) (*Snapshot, error) {
 	s := &Snapshot{&Warehouse{opts: Options{Path: path, Tenant: tenant}, db: db}} // enough of one for reading
 	version, err := s.w.format(ctx)
-	if err == nil && version < formatVersion {
+	if err == nil && version < formatVersion() {
 		err = &pipeline.Error{Class: pipeline.ClassSink, Tenant: tenant, Op: "read state",
-			Err:    fmt.Errorf("%s has format %d, this atsync works with %d", path, version, formatVersion),
+			Err:    fmt.Errorf("%s has format %d, this atsync works with %d", path, version, formatVersion()),
 			Remedy: "run atsync sync once: it brings the file up to date"}
 	}
 	if err != nil {

@@ -44,6 +44,10 @@ func (w *Warehouse) stream(ctx context.Context, entity string) (st pipeline.Stre
 	if maxID.Valid {
 		st.MaxID = &maxID.Int64
 	}
+	if err != nil {
+		return st, err
+	}
+	st.OpenRejects, err = openRejects(ctx, w.db, entity)
 	return st, err
 }
 
@@ -73,8 +77,8 @@ func (w *Warehouse) tableOf(ctx context.Context, entity string) (table string, e
 
 // columns reads the shape of an entity's table, nil if it has none.
 func (w *Warehouse) columns(ctx context.Context, q querier, entity string) (shape, error) {
-	rows, err := q.QueryContext(ctx, `SELECT column_name, source, udf, type, coalesce(reference, ''), picklist, queryable, in_metadata
-		FROM _atsync.columns WHERE entity = ? ORDER BY ordinal`, entity)
+	rows, err := q.QueryContext(ctx, `SELECT column_name, source, udf, type, coalesce(reference, ''), picklist, queryable, in_metadata,
+		coalesce(udf_id, 0), retired_at IS NOT NULL, coalesce(partial_since, 0) FROM _atsync.columns WHERE entity = ? ORDER BY ordinal`, entity)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +87,8 @@ func (w *Warehouse) columns(ctx context.Context, q querier, entity string) (shap
 	for rows.Next() {
 		var c schemas.Column
 		var sqlType string
-		if err := rows.Scan(&c.Name, &c.Source, &c.UDF, &sqlType, &c.Reference, &c.Picklist, &c.Queryable, &c.InMetadata); err != nil {
+		if err := rows.Scan(&c.Name, &c.Source, &c.UDF, &sqlType, &c.Reference, &c.Picklist, &c.Queryable, &c.InMetadata,
+			&c.UDFID, &c.Retired, &c.PartialSince); err != nil {
 			return nil, err
 		}
 		if c.Type, err = schemas.ParseSQLType(sqlType); err != nil {

@@ -11,8 +11,36 @@ import (
 	"github.com/atsync/atsync/pipeline"
 )
 
+// A step brings the system tables of an older warehouse to a format. Tables that are new in it need none: what is
+// missing is created anyway.
+type step struct {
+	format int
+	sql    []string
+}
+
+// steps lists the formats that need one, rising. A new one goes to the end, and its columns to systemTables.
+func steps() []step {
+	return []step{
+		{3, []string{
+			`ALTER TABLE _atsync.rejects ADD COLUMN IF NOT EXISTS tenant VARCHAR`,
+			`ALTER TABLE _atsync.rejects ADD COLUMN IF NOT EXISTS acknowledged_at TIMESTAMPTZ`,
+			`ALTER TABLE _atsync.rejects ADD COLUMN IF NOT EXISTS acknowledged_by VARCHAR`,
+			`UPDATE _atsync.rejects SET tenant = (SELECT value FROM _atsync.info WHERE key = 'tenant')`,
+			`ALTER TABLE _atsync.columns ADD COLUMN IF NOT EXISTS udf_id BIGINT`,
+			`ALTER TABLE _atsync.columns ADD COLUMN IF NOT EXISTS retired_at TIMESTAMPTZ`,
+			`ALTER TABLE _atsync.columns ADD COLUMN IF NOT EXISTS partial_since BIGINT`,
+			`ALTER TABLE _atsync.schema_changes ADD COLUMN IF NOT EXISTS old_name VARCHAR`,
+			`ALTER TABLE _atsync.schema_changes ADD COLUMN IF NOT EXISTS new_name VARCHAR`,
+			`ALTER TABLE _atsync.schema_changes ADD COLUMN IF NOT EXISTS value VARCHAR`,
+		}},
+	}
+}
+
 // formatVersion is the version of the system tables. A warehouse with a newer one is refused.
-const formatVersion = 2
+func formatVersion() int {
+	all := steps()
+	return all[len(all)-1].format
+}
 
 // A systemTable is one of _atsync's tables: what analysts and `atsync status` read.
 type systemTable struct{ name, comment, columns string }
@@ -31,15 +59,16 @@ func systemTables() []systemTable {
 			read_window JSON, started_at TIMESTAMPTZ, ended_at TIMESTAMPTZ, status VARCHAR, fetched BIGINT, inserted BIGINT,
 			updated BIGINT, unchanged BIGINT, deleted BIGINT, rejected BIGINT, source_count BIGINT, requests BIGINT,
 			schema_changed BOOLEAN, complete_through TIMESTAMPTZ, error VARCHAR, error_class VARCHAR`},
-		{"_atsync.rejects", "Values that did not fit their column and are NULL there. A row goes when its value is read clean.",
+		{"_atsync.rejects", "Values that did not fit their column and are NULL there. A row goes when its value is read clean; acknowledged ones are accepted.",
 			`entity VARCHAR, table_name VARCHAR, id BIGINT, column_name VARCHAR, field VARCHAR, raw VARCHAR, reason VARCHAR,
-			load_id BIGINT, found_at TIMESTAMPTZ`},
+			load_id BIGINT, found_at TIMESTAMPTZ, tenant VARCHAR, acknowledged_at TIMESTAMPTZ, acknowledged_by VARCHAR`},
 		{"_atsync.columns", "The columns of every table with Autotask's own name for them.",
 			`entity VARCHAR, table_name VARCHAR, ordinal BIGINT, column_name VARCHAR, source VARCHAR, udf BOOLEAN, type VARCHAR,
-			reference VARCHAR, picklist BOOLEAN, queryable BOOLEAN, in_metadata BOOLEAN, load_id BIGINT, added_at TIMESTAMPTZ`},
-		{"_atsync.schema_changes", "Tables created, columns added, types widened.",
+			reference VARCHAR, picklist BOOLEAN, queryable BOOLEAN, in_metadata BOOLEAN, load_id BIGINT, added_at TIMESTAMPTZ,
+			udf_id BIGINT, retired_at TIMESTAMPTZ, partial_since BIGINT`},
+		{"_atsync.schema_changes", "What became of tables, columns and labels: created, added, widened, renamed, retired, restored, left out.",
 			`load_id BIGINT, changed_at TIMESTAMPTZ, entity VARCHAR, table_name VARCHAR, change VARCHAR, column_name VARCHAR,
-			old_type VARCHAR, new_type VARCHAR`},
+			old_type VARCHAR, new_type VARCHAR, old_name VARCHAR, new_name VARCHAR, value VARCHAR`},
 		{"_atsync.tombstone_log", "Rows found deleted, and rows that came back (event: deleted, restored).",
 			`entity VARCHAR, table_name VARCHAR, id BIGINT, event VARCHAR, reason VARCHAR, load_id BIGINT, noted_at TIMESTAMPTZ`},
 		{"_atsync.stamp_misses", "Whole re-reads: how many rows differed though their stamps say that nothing changed since the last sync.",
@@ -68,10 +97,11 @@ FROM (SELECT entity, arg_max(table_name, load_id) AS table_name, arg_max(class, 
 LEFT JOIN _atsync.checkpoints c ON c.entity = l.entity
 ORDER BY l.entity`
 
-// createSystem creates what is missing of _atsync, which upgrades an older warehouse, or refuses a warehouse of a newer format.
+// createSystem creates what is missing of _atsync and brings the rest up to date, or refuses a warehouse of a newer
+// format.
 func (w *Warehouse) createSystem(ctx context.Context) error {
 	version, err := w.format(ctx)
-	if err != nil || version == formatVersion {
+	if err != nil || version == formatVersion() {
 		return err
 	}
 	return w.write(ctx, func(s session) error {
@@ -87,14 +117,19 @@ func (w *Warehouse) createSystem(ctx context.Context) error {
 			ddl = append(ddl, `COMMENT ON TABLE `+t.name+` IS `+literal(t.comment))
 		}
 		ddl = append(ddl, freshnessView,
-			`COMMENT ON VIEW _atsync.freshness IS 'Up to when each table is complete, and how long ago that is.'`,
-			`DELETE FROM _atsync.info WHERE key IN ('format', 'tenant')`)
+			`COMMENT ON VIEW _atsync.freshness IS 'Up to when each table is complete, and how long ago that is.'`)
+		for _, step := range steps() {
+			if version > 0 && step.format > version {
+				ddl = append(ddl, step.sql...)
+			}
+		}
+		ddl = append(ddl, `DELETE FROM _atsync.info WHERE key IN ('format', 'tenant')`)
 		for _, q := range ddl {
 			if err := s.exec(q); err != nil {
 				return err
 			}
 		}
-		return s.exec(`INSERT INTO _atsync.info VALUES ('format', ?), ('tenant', ?)`, strconv.Itoa(formatVersion), w.opts.Tenant)
+		return s.exec(`INSERT INTO _atsync.info VALUES ('format', ?), ('tenant', ?)`, strconv.Itoa(formatVersion()), w.opts.Tenant)
 	})
 }
 
@@ -117,9 +152,9 @@ func (w *Warehouse) checkInfo(info map[string]string) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("the warehouse has no format version: %w", err)
 	}
-	if version > formatVersion {
+	if version > formatVersion() {
 		return 0, &pipeline.Error{Class: pipeline.ClassSink, Tenant: w.opts.Tenant, Op: "open warehouse",
-			Err:    fmt.Errorf("%s has format %d, this atsync knows %d", w.opts.Path, version, formatVersion),
+			Err:    fmt.Errorf("%s has format %d, this atsync knows %d", w.opts.Path, version, formatVersion()),
 			Remedy: "use a newer atsync"}
 	}
 	if owner := info["tenant"]; owner != w.opts.Tenant {

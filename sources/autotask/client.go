@@ -132,6 +132,7 @@ type Client struct {
 	waits     waits
 	zoneLock  lock
 	loginLock lock
+	defined   definitions
 	buffers   sync.Pool // of *bytes.Buffer
 
 	mu       sync.Mutex
@@ -174,7 +175,7 @@ func New(cfg Config) (*Client, error) {
 		tenant: cfg.Tenant, creds: cfg.Credentials, limits: limits, onHold: cfg.OnHold, onMove: cfg.OnMove, log: cfg.Logger,
 		zone:      base,
 		discovery: Zone{BaseURL: found}.root(),
-		zoneLock:  newLock(), loginLock: newLock(),
+		zoneLock:  newLock(), loginLock: newLock(), defined: definitions{lock: newLock()},
 		requests: map[string]int64{}, retries: limits.RetryBudget,
 		code: cfg.Credentials.codeFingerprint(), quotas: cmp.Or(cfg.Quotas, NewQuotas()),
 	}

@@ -209,7 +209,8 @@ func (c *Client) Count(ctx context.Context, slice pipeline.Slice) (int64, error)
 	return n, err
 }
 
-// Describe asks for an entity's live fields, and for its UDFs where it can have any.
+// Describe asks for an entity's live fields, and for its UDFs where it can have any. UDFs get the ids of their
+// definitions, if these can be read.
 func (c *Client) Describe(ctx context.Context, entity *schemas.Entity) (*schemas.Metadata, error) {
 	if err := c.ready(ctx); err != nil {
 		return nil, err
@@ -217,6 +218,7 @@ func (c *Client) Describe(ctx context.Context, entity *schemas.Entity) (*schemas
 	if entity.Class == schemas.ClassChild {
 		return c.describeChild(ctx, entity)
 	}
+	began := time.Now()
 	var m *schemas.Metadata
 	fields, err := c.information(ctx, entity, opFields, "fields", func(body []byte) (err error) {
 		m, err = schemas.ParseMetadata(body, nil)
@@ -234,6 +236,9 @@ func (c *Client) Describe(ctx context.Context, entity *schemas.Entity) (*schemas
 	})
 	if status, ok := errors.AsType[*statusError](err); ok && status.status == http.StatusNotFound {
 		return m, nil // some entities lack the route (api.md §6)
+	}
+	if err == nil {
+		err = c.identify(ctx, entity, m.UDFs, began)
 	}
 	if err != nil {
 		return nil, err

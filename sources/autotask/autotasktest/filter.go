@@ -168,7 +168,7 @@ func (t *table) include(f *filter, names []string) *apiError {
 	for _, name := range names {
 		if slot, ok := s.slot(name); ok {
 			f.proj.fields[slot] = true
-		} else if i, ok := s.udfAt[strings.ToLower(name)]; ok {
+		} else if i, ok := s.udfSlot(name); ok {
 			f.proj.udfs[i] = true
 		} else {
 			return s.unknown(name)
@@ -297,7 +297,7 @@ func (c *compiler) comparison(cond *condition) (predicate, *apiError) {
 	var slot int
 	var k kind
 	if cond.UDF {
-		i, ok := s.udfAt[strings.ToLower(cond.Field)]
+		i, ok := s.udfSlot(cond.Field)
 		if !ok {
 			return nil, s.unknown(cond.Field)
 		}

@@ -34,31 +34,32 @@ type person struct {
 }
 
 func (g *generator) addUDFs() {
-	g.d.AddUDF("Companies", UDF{Name: "Customer Ranking", Choices: choices("Gold=Gold;Silver=Silver;Bronze=Bronze")})
-	g.d.AddUDF("Companies", UDF{Name: "Number of Seats", Type: "integer", Length: 0})
-	g.d.AddUDF("Companies", UDF{Name: "Kündigungsfrist (Monate)", Type: "integer"})
-	g.d.AddUDF("Tickets", UDF{Name: "Root Cause"})
-	g.d.AddUDF("Tickets", UDF{Name: "Change Window", Type: "datetime"})
-	g.d.AddUDF("Tickets", UDF{Name: "Status", Description: "named like a standard field"})
-	g.d.AddUDF("ConfigurationItems", UDF{Name: "Rack / Position"})
-	g.d.AddUDF("ConfigurationItems", UDF{Name: "BitLocker key \"escrowed\"?", Type: "boolean"})
-	g.d.AddUDF("ConfigurationItems", UDF{Name: "Purchase Price", Type: "decimal"})
 	for i, u := range []struct {
-		name             string
-		udfType, dataTyp int64
-	}{{"Customer Ranking", 1, 5}, {"Number of Seats", 1, 3}, {"Kündigungsfrist (Monate)", 1, 3}, {"Root Cause", 12, 1},
-		{"Change Window", 12, 4}, {"Status", 12, 1}, {"Rack / Position", 7, 1}, {"BitLocker key \"escrowed\"?", 7, 1}, {"Purchase Price", 7, 3}} {
-		id := g.row("UserDefinedFieldDefinitions").str("name", u.name).int("udfType", u.udfType).int("dataType", u.dataTyp).
-			bool("isActive", true).bool("isRequired", false).bool("isPrivate", false).bool("isProtected", false).
-			bool("isEncrypted", false).bool("isFieldMapping", false).bool("isVisibleToClientPortal", i%2 == 0).
-			int("sortOrder", int64(i+1)).int("numberOfDecimalPlaces", 0).when("createDate", g.start).str("description", "").put()
-		if u.dataTyp != 5 {
-			continue
-		}
-		for _, v := range []string{"Gold", "Silver", "Bronze"} {
-			g.row("UserDefinedFieldListItems").int("udfFieldId", id).str("valueForDisplay", v).str("valueForExport", v).
-				bool("isActive", true).when("createDate", g.start).put()
-		}
+		entity string
+		UDF
+		dataType int64
+	}{
+		{"Companies", UDF{Name: "Customer Ranking", Choices: choices("Gold=Gold;Silver=Silver;Bronze=Bronze")}, 5},
+		{"Companies", UDF{Name: "Number of Seats", Type: "integer", Length: 0}, 3},
+		{"Companies", UDF{Name: "Kündigungsfrist (Monate)", Type: "integer"}, 3},
+		{"Tickets", UDF{Name: "Root Cause"}, 1},
+		{"Tickets", UDF{Name: "Change Window", Type: "datetime"}, 4},
+		{"Tickets", UDF{Name: "Status", Description: "named like a standard field"}, 1},
+		{"ConfigurationItems", UDF{Name: "Rack / Position"}, 1},
+		{"ConfigurationItems", UDF{Name: "BitLocker key \"escrowed\"?", Type: "boolean"}, 1},
+		{"ConfigurationItems", UDF{Name: "Purchase Price", Type: "decimal"}, 3},
+	} {
+		g.d.addUDF(u.entity, u.UDF, func(UDF) int64 {
+			id := g.row(definitionsOf).str("name", u.Name).int("udfType", udfTypes()[u.entity]).int("dataType", u.dataType).
+				bool("isActive", true).bool("isRequired", false).bool("isPrivate", false).bool("isProtected", false).
+				bool("isEncrypted", false).bool("isFieldMapping", false).bool("isVisibleToClientPortal", i%2 == 0).
+				int("sortOrder", int64(i+1)).int("numberOfDecimalPlaces", 0).when("createDate", g.start).str("description", "").put()
+			for _, c := range u.Choices {
+				g.row("UserDefinedFieldListItems").int("udfFieldId", id).str("valueForDisplay", c.Label).str("valueForExport", c.Value).
+					bool("isActive", true).when("createDate", g.start).put()
+			}
+			return id
+		})
 	}
 }
 

@@ -225,7 +225,8 @@ func moneyChoices(entity, name string) string {
 	case "Products.priceCostMethod":
 		return "!1=Default;!2=Average Cost"
 	case "UserDefinedFieldDefinitions.udfType":
-		return "!1=Company;!2=Contact;!3=Opportunity;!7=Configuration Item;!8=Product;!12=Ticket;!14=Project"
+		return "!1=Company;!2=Contact;!3=Opportunity;!4=Sales Order;!5=Contract;!6=Site Configuration;!7=Configuration Item;!8=Product;" +
+			"!9=Service;!10=Service Bundle;!11=Subscription;!12=Ticket;!13=Task;!14=Project"
 	case "UserDefinedFieldDefinitions.dataType":
 		return "!1=Text (Single Line);!2=Text (Multi Line);!3=Number;!4=Date/Time;!5=List"
 	case "UserDefinedFieldDefinitions.displayFormat":

@@ -17,7 +17,8 @@ type UDF struct {
 	Description string
 	Choices     []Choice // not nil: a list
 
-	key int // identity across renames
+	key        int   // identity across renames
+	definition int64 // id in UserDefinedFieldDefinitions
 }
 
 // Choice is one value of a picklist.
@@ -51,8 +52,14 @@ func (s *shape) sameLayout(o *shape) bool {
 		slices.EqualFunc(s.udfs, o.udfs, func(a, b UDF) bool { return a.key == b.key })
 }
 
-// AddUDF adds a user-defined field, null in all rows, to an entity that carries them.
+// AddUDF adds a user-defined field, null in all rows, to an entity that carries them, and its row in
+// UserDefinedFieldDefinitions. Names may differ in case alone.
 func (d *Data) AddUDF(entity string, u UDF) {
+	d.addUDF(entity, u, func(u UDF) int64 { return d.define(entity, u) })
+}
+
+// addUDF adds a user-defined field; define makes its definition and returns the id.
+func (d *Data) addUDF(entity string, u UDF, define func(UDF) int64) {
 	if u.Type == "" {
 		u.Type = "string"
 	}
@@ -69,17 +76,23 @@ func (d *Data) AddUDF(entity string, u UDF) {
 		u.key = 1
 		for _, v := range s.udfs {
 			u.key = max(u.key, v.key+1)
-			if strings.EqualFold(v.Name, u.Name) {
+			if v.Name == u.Name {
 				panic(fmt.Sprintf("autotasktest: %s has a user-defined field %q already", entity, u.Name))
 			}
 		}
 		s.udfs = append(s.udfs, u)
 		return nil
 	})
+	id := define(u)
+	d.edit(entity, func(s *shape) func(int, cell) cell {
+		s.udfs[s.udf(u.Name)].definition = id
+		return nil
+	})
 }
 
-// RemoveUDF removes a user-defined field and its values.
+// RemoveUDF removes a user-defined field, its values and its definition.
 func (d *Data) RemoveUDF(entity, name string) {
+	d.DeleteQuietly(definitionsOf, d.definition(entity, name))
 	d.edit(entity, func(s *shape) func(int, cell) cell {
 		i := s.udf(name)
 		s.udfs = slices.Delete(s.udfs, i, i+1)
@@ -87,8 +100,9 @@ func (d *Data) RemoveUDF(entity, name string) {
 	})
 }
 
-// RenameUDF gives a user-defined field another name and label; its values stay.
+// RenameUDF gives a user-defined field another name and label; its values and its definition's id stay.
 func (d *Data) RenameUDF(entity, name, newName string) {
+	d.Update(definitionsOf, d.definition(entity, name), Fields{"name": newName})
 	d.edit(entity, func(s *shape) func(int, cell) cell {
 		i := s.udf(name)
 		s.udfs[i].Name, s.udfs[i].Label = newName, newName
@@ -97,8 +111,8 @@ func (d *Data) RenameUDF(entity, name, newName string) {
 }
 
 func (s *shape) udf(name string) int {
-	i := slices.IndexFunc(s.udfs, func(u UDF) bool { return strings.EqualFold(u.Name, name) })
-	if i < 0 {
+	i, ok := s.udfSlot(name)
+	if !ok {
 		panic(fmt.Sprintf("autotasktest: %s has no user-defined field %q", s.entity.Name, name))
 	}
 	return i

@@ -62,7 +62,6 @@ type shape struct {
 	fields []field // id first, then alphabetically without regard to case
 	udfs   []UDF
 	index  map[string]int // lower-case field name -> slot
-	udfAt  map[string]int // lower-case UDF name -> position
 
 	nulls  string // `,"a":null,"b":null…` of all fields but id
 	off    []int  // nulls[off[s]:off[s+1]] belongs to slot s
@@ -139,10 +138,8 @@ func (s *shape) finish() *shape {
 	}
 	s.off = append(s.off, b.Len())
 	s.nulls = b.String()
-	s.udfAt = make(map[string]int, len(s.udfs))
 	s.udfKey = make([]string, len(s.udfs))
 	for i, u := range s.udfs {
-		s.udfAt[strings.ToLower(u.Name)] = i
 		s.udfKey[i] = `{"name":` + string(appendString(nil, u.Name)) + `,"value":`
 	}
 	return s
@@ -151,6 +148,15 @@ func (s *shape) finish() *shape {
 // clone returns a copy whose fields and UDFs may be changed before finish is called on it.
 func (s *shape) clone() *shape {
 	return &shape{entity: s.entity, fields: slices.Clone(s.fields), udfs: slices.Clone(s.udfs)}
+}
+
+// udfSlot returns the position of a UDF: the one of exactly that name, else one whose name differs in case.
+func (s *shape) udfSlot(name string) (int, bool) {
+	i := slices.IndexFunc(s.udfs, func(u UDF) bool { return u.Name == name })
+	if i < 0 {
+		i = slices.IndexFunc(s.udfs, func(u UDF) bool { return strings.EqualFold(u.Name, name) })
+	}
+	return i, i >= 0
 }
 
 func (s *shape) slot(name string) (int, bool) {

@@ -20,7 +20,7 @@ func (r Row) Raw(name string) string {
 	slot, ok := r.shape.slot(name)
 	if udf, isUDF := strings.CutPrefix(name, udfPrefix); isUDF {
 		var i int
-		i, ok = r.shape.udfAt[strings.ToLower(udf)]
+		i, ok = r.shape.udfSlot(udf)
 		slot = len(r.shape.fields) + i
 	}
 	if !ok {

@@ -125,7 +125,7 @@ func (t *table) fill(cells []cell, f Fields) map[int]bool {
 // target resolves a key of Fields.
 func (t *table) target(name string) (slot int, k kind) {
 	if udf, ok := strings.CutPrefix(name, udfPrefix); ok {
-		i, ok := t.shape.udfAt[strings.ToLower(udf)]
+		i, ok := t.shape.udfSlot(udf)
 		if !ok {
 			panic(fmt.Sprintf("autotasktest: %s has no user-defined field %q: add it with AddUDF", t.shape.entity.Name, udf))
 		}

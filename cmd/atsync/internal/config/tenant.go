@@ -30,7 +30,8 @@ type TenantConfig struct {
 	Location *time.Location
 	Entities []*schemas.Entity // parents before children
 	Overlap  time.Duration
-	Threads  int // per entity
+	Threads  int    // per entity
+	Schema   string // evolve, warn or freeze
 
 	FullEvery time.Duration // how long change stamps are trusted; 0: for ever
 
@@ -71,7 +72,7 @@ func (c *Config) Tenant(name string) (TenantConfig, error) {
 		Name: name, Username: t.Username, IntegrationCode: t.IntegrationCode, Secret: t.Secret,
 		Zone: t.Zone, URL: t.URL, DiscoveryURL: c.Autotask.DiscoveryURL,
 		Schedule: schedule, Cron: t.Sync.Schedule, Location: location,
-		Entities: entities, Overlap: t.Sync.Overlap, Threads: t.Sync.Threads,
+		Entities: entities, Overlap: t.Sync.Overlap, Threads: t.Sync.Threads, Schema: t.Sync.Schema,
 		FullEvery:    t.Sync.FullEvery,
 		WorkPath:     filepath.Join(c.DataDir, "work", name+".duckdb"),
 		PublishPath:  strings.ReplaceAll(c.Sink.Path, "{tenant}", name),

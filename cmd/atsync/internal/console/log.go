@@ -120,6 +120,9 @@ func (l *logTrace) finished(r pipeline.StreamReport) {
 	if r.Error != "" {
 		attrs = append(attrs, "error", r.Error, "error_class", string(r.ErrorClass))
 	}
+	for _, w := range r.Warnings {
+		l.log.Warn("stream finished with a warning", "entity", r.Entity, "warning", w)
+	}
 	switch r.Status {
 	case pipeline.StatusOK, pipeline.StatusAbsent, pipeline.StatusSkipped:
 		l.log.Info("stream finished", attrs...)

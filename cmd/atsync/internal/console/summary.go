@@ -46,6 +46,11 @@ func RunSummary(w io.Writer, run pipeline.Run, verbose bool) error {
 		}
 	}
 	writeFolded(&b, quiet, absent, skipped)
+	for _, s := range run.Streams {
+		for _, w := range s.Warnings {
+			fmt.Fprintf(&b, "! %s: %s\n", s.Entity, Clean(strings.TrimPrefix(w, run.Tenant+"/"+s.Entity+": ")))
+		}
+	}
 	writeFailures(&b, run)
 	writeVerdict(&b, run, total)
 	_, err := io.WriteString(w, b.String())
