@@ -51,6 +51,7 @@ type reader struct {
 
 	bytes int64     // decoded since the last batch
 	begun time.Time // when the batch's first page was asked for
+	kept  [][]byte  // bodies since the last batch, if they are wanted
 }
 
 // flight is a page under way.
@@ -130,6 +131,9 @@ func (r *reader) land(ctx context.Context, f *flight) (schemas.Page, error) {
 				r.begun = f.ans.sent.UTC()
 			}
 			r.bytes += int64(f.ans.buf.Len())
+			if r.c.bodies && page.Rows > 0 {
+				r.kept = append(r.kept, bytes.Clone(body))
+			}
 			r.c.drop(f.ans)
 			if r.c.trace.Page != nil {
 				r.c.trace.Page(r.rq.entity, page.Rows)
@@ -166,13 +170,13 @@ func (r *reader) decode(body []byte) (schemas.Page, error) {
 // flush hands over what has been decoded.
 func (r *reader) flush(emit func(pipeline.Batch) error) error {
 	record, rejects := r.dec.Flush()
-	begun := r.begun
-	r.bytes, r.begun = 0, time.Time{}
+	b := pipeline.Batch{Record: record, Rejects: rejects, ReadAt: r.begun, Bodies: r.kept}
+	r.bytes, r.begun, r.kept = 0, time.Time{}, nil
 	if record == nil {
 		return nil
 	}
 	defer record.Release()
-	return emit(pipeline.Batch{Record: record, Rejects: rejects, ReadAt: begun})
+	return emit(b)
 }
 
 // Count asks how many rows a slice holds.
