@@ -18,6 +18,7 @@ import (
 	"github.com/atsync/atsync/schemas"
 	"github.com/atsync/atsync/sinks/duckdb"
 	"github.com/atsync/atsync/sources/autotask"
+	"github.com/atsync/atsync/sources/rawpages"
 )
 
 // This file is the only one that names concrete sources and sinks: the other commands work with a site, a
@@ -27,6 +28,10 @@ type (
 	freshness = duckdb.Freshness // how current a table is
 	rejectRow = duckdb.RejectRow // a value that did not fit its column
 	state     = duckdb.State     // how far an entity has been read
+
+	relation   = duckdb.Relation   // a table or a view of a publication
+	prunedRuns = duckdb.PrunedRuns // what of the history of runs went
+	rawUsage   = rawpages.Usage    // how much is kept of raw pages
 )
 
 // site is one tenant with its source, its private warehouse and its publication.
@@ -34,6 +39,7 @@ type site struct {
 	cfg       config.TenantConfig
 	source    *autotask.Client
 	warehouse *duckdb.Warehouse
+	sink      pipeline.Sink // the warehouse, or what keeps raw pages before it
 	publisher *duckdb.Publisher
 	creds     autotask.Credentials
 }
@@ -75,10 +81,22 @@ func (w wiring) open(ctx context.Context, cfg config.TenantConfig) (*site, error
 		return nil, err
 	}
 	s.warehouse, s.publisher = warehouse, duckdb.NewPublisher(warehouse, cfg.PublishPath)
+	if s.sink, err = keeping(cfg, warehouse); err != nil {
+		return nil, errors.Join(err, warehouse.Close())
+	}
 	if s.source, err = w.client(ctx, cfg, creds, warehouse); err != nil {
 		return nil, errors.Join(err, warehouse.Close())
 	}
 	return s, nil
+}
+
+// keeping puts what keeps raw pages before a tenant's warehouse, if the tenant wants that.
+func keeping(cfg config.TenantConfig, w *duckdb.Warehouse) (pipeline.Sink, error) {
+	if cfg.KeepRaw == 0 {
+		return w, nil
+	}
+	k, err := rawpages.Keep(w, cfg.RawDir)
+	return k, located(err, cfg.Name)
 }
 
 // keeper keeps what a source has to know of earlier processes: the warehouse, or a visitor of it.
@@ -118,6 +136,7 @@ func (w wiring) sourceConfig(cfg config.TenantConfig, creds autotask.Credentials
 		Trace:        w.trace,
 		Logger:       w.log,
 		Quotas:       w.quotas,
+		Bodies:       cfg.KeepRaw > 0,
 		Limits:       autotask.Limits{ThreadsPerEntity: cfg.Threads, QuotaWait: w.patience},
 	}
 }
@@ -191,6 +210,7 @@ func (w wiring) plan(ctx context.Context, cfg config.TenantConfig, req pipeline.
 // borrower opens a tenant's warehouse for moments, so that another process can work on it in between. It is safe for
 // concurrent use: one after the other has the warehouse.
 type borrower struct {
+	cfg     config.TenantConfig
 	options duckdb.Options
 	publish string        // the published file
 	turn    chan struct{} // holds one token
@@ -205,7 +225,7 @@ func (w wiring) backfiller(ctx context.Context, cfg config.TenantConfig, dryRun 
 	if err != nil {
 		return nil, nil, err
 	}
-	from := &borrower{publish: cfg.PublishPath, turn: make(chan struct{}, 1),
+	from := &borrower{cfg: cfg, publish: cfg.PublishPath, turn: make(chan struct{}, 1),
 		options: w.options(cfg, borrowPatience, func() string { return b.Source.(*autotask.Client).WebURL() })}
 	scratch := ""
 	if _, err := os.Stat(cfg.WorkPath); dryRun && errors.Is(err, os.ErrNotExist) {
@@ -252,7 +272,11 @@ func (b *borrower) lease(ctx context.Context) (pipeline.Lease, error) {
 	if err != nil {
 		return pipeline.Lease{}, err
 	}
-	return pipeline.Lease{Sink: w, Publisher: duckdb.NewPublisher(w, b.publish), Release: release}, nil
+	sink, err := keeping(b.cfg, w)
+	if err != nil {
+		return pipeline.Lease{}, errors.Join(err, release())
+	}
+	return pipeline.Lease{Sink: sink, Publisher: duckdb.NewPublisher(w, b.publish), Release: release}, nil
 }
 
 // with opens the warehouse for fn.
@@ -297,7 +321,7 @@ func (s *site) runner(trace *pipeline.Trace) *pipeline.Runner {
 	return &pipeline.Runner{
 		Tenant:    s.cfg.Name,
 		Source:    s.source,
-		Sink:      s.warehouse,
+		Sink:      s.sink,
 		Publisher: s.publisher,
 		Trace:     trace,
 		Overlap:   s.cfg.Overlap,
@@ -306,6 +330,104 @@ func (s *site) runner(trace *pipeline.Trace) *pipeline.Runner {
 
 		PublishEvery: s.cfg.PublishEvery,
 	}
+}
+
+// replay rebuilds a tenant's missing tables from the pages that were kept. No secret is resolved, nothing is sent.
+func (w wiring) replay(ctx context.Context, cfg config.TenantConfig, trace *pipeline.Trace) (run pipeline.Run, err error) {
+	clock := &rawpages.Clock{}
+	opts := w.options(cfg, w.lockWait, nil)
+	opts.Now = clock.Now
+	warehouse, err := duckdb.Open(ctx, opts)
+	if err != nil {
+		return run, err
+	}
+	defer func() { err = errors.Join(err, warehouse.Close()) }()
+	r := &rawpages.Replay{Tenant: cfg.Name, Dir: cfg.RawDir, Sink: warehouse, Clock: clock, Trace: trace,
+		Publisher: duckdb.NewPublisher(warehouse, cfg.PublishPath)}
+	return r.Run(ctx, cfg.Entities)
+}
+
+// maintain looks after what a tenant has on disk: history of runs, dead space, the publication, raw pages.
+func (w wiring) maintain(ctx context.Context, cfg config.TenantConfig, opts maintainOptions) (m maintained, err error) {
+	m.Tenant = cfg.Name
+	now := time.Now()
+	before := now.Add(-cfg.KeepRaw)
+	if cfg.KeepRaw == 0 {
+		before = time.Time{} // what was kept once is a person's to remove
+	}
+	if _, err := os.Stat(cfg.WorkPath); err == nil {
+		if err := w.maintainWarehouse(ctx, cfg, opts, now, &m); err != nil {
+			return m, err
+		}
+	}
+	m.RawPruned, m.Raw, err = rawpages.Prune(cfg.RawDir, before, opts.dryRun)
+	return m, located(err, cfg.Name)
+}
+
+func (w wiring) maintainWarehouse(ctx context.Context, cfg config.TenantConfig, opts maintainOptions, now time.Time, m *maintained) (err error) {
+	options := w.options(cfg, w.lockWait, nil)
+	warehouse, err := duckdb.Open(ctx, options)
+	if err != nil {
+		return err
+	}
+	closed := false
+	defer func() {
+		if !closed {
+			err = errors.Join(err, warehouse.Close())
+		}
+	}()
+	if m.RunsPruned, err = warehouse.PruneRuns(ctx, now.Add(-cfg.KeepRuns), opts.dryRun); err != nil {
+		return err
+	}
+	space, err := warehouse.Space(ctx)
+	if err != nil {
+		return err
+	}
+	m.Bytes, m.Dead, m.After = space.Bytes, space.Dead, space.Bytes
+	m.Compacted = opts.force || space.Wasteful()
+	if opts.dryRun {
+		return nil
+	}
+	if m.Compacted {
+		closed = true
+		if err := warehouse.Compact(ctx); err != nil {
+			return err
+		}
+		if warehouse, err = duckdb.Open(ctx, options); err != nil {
+			return err
+		}
+		closed = false
+		if space, err = warehouse.Space(ctx); err != nil {
+			return err
+		}
+		m.After = space.Bytes
+	}
+	return w.maintainPublication(ctx, duckdb.NewPublisher(warehouse, cfg.PublishPath), m)
+}
+
+// maintainPublication lets a publisher do what it can do beside publishing, and publishes what maintenance has changed.
+func (w wiring) maintainPublication(ctx context.Context, p pipeline.Publisher, m *maintained) error {
+	if _, ok := p.Published(); !ok {
+		return nil
+	}
+	if r, ok := p.(interface{ Recut(ctx context.Context) error }); ok {
+		if err := r.Recut(ctx); err != nil {
+			return err
+		}
+	}
+	if m.Compacted || m.RunsPruned.Runs+m.RunsPruned.Loads > 0 {
+		made, err := p.Publish(ctx)
+		if err != nil {
+			return err
+		}
+		m.Publication = &made
+	}
+	if r, ok := p.(interface {
+		Prune(ctx context.Context, grace time.Duration) error
+	}); ok {
+		return r.Prune(ctx, generationGrace)
+	}
+	return nil
 }
 
 // Close closes everything that open opened.
@@ -501,4 +623,13 @@ func (r *reader) Close() error { return r.db.Close() }
 // openPublications opens published files, by tenant, for queries from outside: read-only and locked down.
 func openPublications(ctx context.Context, files map[string]string) (*sql.DB, error) {
 	return duckdb.OpenSQL(ctx, files, duckdb.ReadOptions{})
+}
+
+func relations(ctx context.Context, db *sql.DB) ([]relation, error) {
+	return duckdb.Relations(ctx, db)
+}
+
+// copyParquet writes a query's result to a new file.
+func copyParquet(ctx context.Context, files map[string]string, query, path string) (int64, error) {
+	return duckdb.CopyParquet(ctx, files, query, path)
 }

@@ -25,6 +25,8 @@ type ReadOptions struct {
 	MemoryLimit string // "512MB" by default
 	Threads     int    // 2 by default
 	TempDir     string // where large queries spill; a folder of its own below os.TempDir by default
+
+	writable string // the one file that may be written
 }
 
 // OpenReader opens one publication, or a warehouse that no process has open, for reading only. Unqualified table
@@ -96,6 +98,11 @@ func lockDown(ctx context.Context, db *sql.DB, publications map[string]string, t
 	for _, tenant := range tenants {
 		if err := s.exec(`ATTACH ` + literal(publications[tenant]) + ` AS ` + ident(tenant) + ` (READ_ONLY)`); err != nil {
 			return readError(tenant, publications[tenant], err)
+		}
+	}
+	if opts.writable != "" {
+		if err := s.exec(`SET GLOBAL allowed_paths = [` + literal(opts.writable) + `]`); err != nil {
+			return readError("", "", err)
 		}
 	}
 	for _, q := range []string{`SET GLOBAL enable_external_access = false`, `SET GLOBAL lock_configuration = true`} {

@@ -35,6 +35,10 @@ type TenantConfig struct {
 
 	FullEvery time.Duration // how long change stamps are trusted; 0: for ever
 
+	KeepRaw  time.Duration // how long pages are kept in RawDir; 0: none are
+	KeepRuns time.Duration // how long runs and loads are
+
+	RawDir       string        // kept pages: data_dir/raw/NAME
 	WorkPath     string        // the private warehouse: data_dir/work/NAME.duckdb
 	PublishPath  string        // the published file
 	PublishEvery time.Duration // 0: after every run that changed something
@@ -74,6 +78,8 @@ func (c *Config) Tenant(name string) (TenantConfig, error) {
 		Schedule: schedule, Cron: t.Sync.Schedule, Location: location,
 		Entities: entities, Overlap: t.Sync.Overlap, Threads: t.Sync.Threads, Schema: t.Sync.Schema,
 		FullEvery:    t.Sync.FullEvery,
+		KeepRaw: t.Sync.KeepRaw, KeepRuns: t.Sync.KeepRuns,
+		RawDir:       filepath.Join(c.DataDir, "raw", name),
 		WorkPath:     filepath.Join(c.DataDir, "work", name+".duckdb"),
 		PublishPath:  strings.ReplaceAll(c.Sink.Path, "{tenant}", name),
 		PublishEvery: c.Publish.Every,
