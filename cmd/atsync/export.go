@@ -132,6 +132,16 @@ type exported struct {
 
 // export does the command's work.
 func (e *env) export(ctx context.Context, opts exportOptions) error {
+	err := e.exportAll(ctx, opts)
+	if of, ok := errors.AsType[*pipeline.Error](err); ok && of.Op == "sql" { // what runs queries is that command's
+		renamed := *of
+		renamed.Op = "export"
+		return &renamed
+	}
+	return err
+}
+
+func (e *env) exportAll(ctx context.Context, opts exportOptions) error {
 	cfg, err := e.loadConfig()
 	if err != nil {
 		return err

@@ -17,7 +17,7 @@ func CopyParquet(ctx context.Context, publications map[string]string, query, pat
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	query = strings.TrimRight(query, "; \t\r\n")
-	res, err := db.ExecContext(ctx, "COPY (\n"+query+"\n) TO "+literal(path)+" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 30000)")
+	res, err := db.ExecContext(ctx, "COPY (\n"+query+"\n) TO "+literal(path)+" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 30000, USE_TMP_FILE false)")
 	if err != nil {
 		return 0, err
 	}
