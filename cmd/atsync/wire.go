@@ -410,7 +410,9 @@ func (w wiring) maintainPublication(ctx context.Context, p pipeline.Publisher, m
 	if _, ok := p.Published(); !ok {
 		return nil
 	}
-	if r, ok := p.(interface{ Recut(ctx context.Context) error }); ok {
+	if r, ok := p.(interface {
+		Recut(ctx context.Context) error
+	}); ok {
 		if err := r.Recut(ctx); err != nil {
 			return err
 		}

@@ -343,7 +343,7 @@ func (h *header) table() (*schemas.Table, error) {
 		if err != nil {
 			return nil, fmt.Errorf("column %s: %w", c.Name, err)
 		}
-		c.Column.Type = typ
+		c.Type = typ
 		t.Columns = append(t.Columns, c.Column)
 	}
 	return t, nil
