@@ -69,6 +69,11 @@ func (x *exporter) parquet(ctx context.Context, j exportJob, part string) (int64
 		return 0, exportError(j.to, err, "")
 	}
 	n, err := copyParquet(ctx, x.files, j.query, part)
+	if err == nil {
+		if err := syncFile(part); err != nil {
+			return n, exportError(j.to, err, "")
+		}
+	}
 	if _, ours := errors.AsType[*pipeline.Error](err); ours || err == nil {
 		return n, err
 	}
@@ -76,6 +81,15 @@ func (x *exporter) parquet(ctx context.Context, j exportJob, part string) (int64
 		return n, exportError(j.to, err, "")
 	}
 	return n, queryError(ctx, err)
+}
+
+// syncFile makes what another has written durable.
+func syncFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // file writes what is written row by row.
