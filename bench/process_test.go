@@ -49,10 +49,13 @@ type site struct {
 	dir string
 }
 
-func newSite(b *testing.B, sim *simulator) site {
+func newSite(b *testing.B, sim *simulator) site { return newSiteWith(b, sim, "") }
+
+// newSiteWith is a site with further lines in its configuration.
+func newSiteWith(b *testing.B, sim *simulator, lines string) site {
 	b.Helper()
 	s := site{dir: b.TempDir()}
-	text := fmt.Sprintf("data_dir: ./data\ntenants:\n  acme:\n    username: %s\n    integration_code: %s\n    secret: %q\n    url: %s\n",
+	text := lines + fmt.Sprintf("data_dir: ./data\ntenants:\n  acme:\n    username: %s\n    integration_code: %s\n    secret: %q\n    url: %s\n",
 		sim.Username, sim.IntegrationCode, sim.Secret, sim.BaseURL)
 	if err := os.WriteFile(filepath.Join(s.dir, "config.yaml"), []byte(text), 0o600); err != nil {
 		b.Fatal(err)

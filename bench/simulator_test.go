@@ -24,6 +24,7 @@ type simulatorArgs struct {
 	TicketSize int           // mean bytes of a ticket as JSON; 0: as Autotask has them
 	UDFs       int           // user-defined fields of tickets, beside the three that they have; 30 % have a value
 	Latency    time.Duration // of every answer
+	Skewed     bool          // the ids of tickets lie in clusters far apart, with gaps that grow
 }
 
 // simulator is a running child that serves the API. Its fields are its greeting.
@@ -105,7 +106,13 @@ func simulate(raw string) error {
 	}
 	size := autotasktest.Scaled(args.Tickets)
 	size.NotesPerTicket, size.TimePerTicket = args.PerTicket, args.PerTicket
+	if args.Skewed {
+		size = autotasktest.Tiny()
+	}
 	data := autotasktest.Generate(size, 1, time.Now())
+	if args.Skewed {
+		skewed(data, args.Tickets)
+	}
 	if args.TicketSize > 0 {
 		shrink(data, "Tickets", args.TicketSize)
 	}
@@ -127,6 +134,24 @@ func simulate(raw string) error {
 		err = out.Encode(r)
 	}
 	return err
+}
+
+// skewed adds tickets: a quarter with ids side by side, a quarter far from there, and the others ever farther apart.
+func skewed(data *autotasktest.Data, n int) {
+	ids := data.IDs("Tickets")
+	last := ids[len(ids)-1]
+	n -= len(ids)
+	text := strings.Repeat("The printer on the second floor is out of order again. ", 8)
+	for i := range n {
+		id := last + 1 + int64(i)
+		if i >= n/4 {
+			id += 1e9
+		}
+		if far := int64(i - n/2); far > 0 {
+			id += 1e12 + far*far*far/100
+		}
+		data.Insert("Tickets", autotasktest.Fields{"id": id, "title": fmt.Sprintf("Ticket %d", i), "description": text, "companyID": 0})
+	}
 }
 
 // shrink brings rows to a mean size: it cuts long descriptions, and then removes the fields that are null

@@ -56,6 +56,14 @@ func (s *run) outline(ctx context.Context, e *schemas.Entity, again bool) (*outl
 	return o, nil
 }
 
+// update reads what is new of an entity and commits it, then looks after rows with open rejects.
+func (s *run) update(ctx context.Context, e *schemas.Entity, o *outline, report *StreamReport) error {
+	if err := s.readNew(ctx, e, o, report); err != nil {
+		return err
+	}
+	return s.settle(ctx, o, report)
+}
+
 // metadata returns an entity's live metadata, asking for it if what is stored is too old.
 func (s *run) metadata(ctx context.Context, e *schemas.Entity, state StreamState) (*schemas.Metadata, error) {
 	if !s.stale(state, s.req) {

@@ -47,6 +47,10 @@ type Plan struct {
 	Key     string     // parent: field that holds the parent's id
 	Refill  bool       // full: to fill columns that stored rows lack values of, not for the sake of deletions
 	Next    Checkpoint // after the last commit
+	Left    []Range    // first: ids to be read; all of them, or what an interrupted first load has left
+
+	resumed bool      // first: an interrupted load goes on
+	started time.Time // what has changed before is read; the server's clock
 
 	Due         bool      // full, because the last one is long ago
 	MissedSince time.Time // full: what incremental reads had brought up to now has stamps from before this
@@ -74,16 +78,27 @@ func planStream(in planInput) Plan {
 	reads := in.table.Reads()
 	cp := in.state.Checkpoint
 	next := cp
+	next.Progress = nil
 	next.CompleteThrough = in.serverTime.Add(-Settle)
 	next.ParentLoad = in.parentLoad
 
 	whole := func(mode Mode) Plan {
 		next.FullAt, next.RereadAt = in.serverTime, in.serverTime
-		plan := Plan{Mode: mode, Class: reads.Class, Next: next}
-		if mode == ModeFull && (reads.Class == schemas.ClassModified || reads.Class == schemas.ClassActivity) {
+		plan := Plan{Mode: mode, Class: reads.Class, Next: next, Left: []Range{{}}, started: in.serverTime}
+		if mode == ModeFull && (reads.Class == schemas.ClassModified || reads.Class == schemas.ClassActivity) && !cp.CompleteThrough.IsZero() {
 			plan.MissedSince = cp.CompleteThrough.Add(-in.overlap)
 		}
 		return plan
+	}
+	if done := cp.Progress; done != nil {
+		if in.full || done.Again || done.Rows != in.state.LiveRows { // or somebody else has written to the table
+			return whole(ModeFull)
+		}
+		in.serverTime, next.ParentLoad = done.StartedAt, done.ParentLoad
+		next.CompleteThrough = done.StartedAt.Add(-Settle)
+		p := whole(ModeFirst)
+		p.Left, p.resumed = done.Left, true
+		return p
 	}
 	switch {
 	case cp.CompleteThrough.IsZero() && in.state.MaxID == nil:
@@ -114,7 +129,7 @@ func planStream(in planInput) Plan {
 			next.RereadAt = in.serverTime
 		}
 		w := Window{Stamps: reads.Stamps, Since: since, NewerID: in.state.MaxID}
-		return Plan{Mode: ModeIncremental, Class: reads.Class, Window: w, Next: next}
+		return Plan{Mode: ModeIncremental, Class: reads.Class, Window: w, Next: next, Left: []Range{{}}, started: in.serverTime}
 	case schemas.ClassParent:
 		// A parent that nobody reads says nothing of its children; and a whole read is cheaper than naming most
 		// of the parents.

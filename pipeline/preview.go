@@ -58,6 +58,9 @@ func readParent(ctx context.Context, s State, e *schemas.Entity, cp Checkpoint) 
 		return parentState{}, err
 	}
 	p := parentState{through: parent.Checkpoint.CompleteThrough}
+	if p.through.IsZero() { // what is there of an unfinished table says nothing of the rest
+		return p, nil
+	}
 	p.changed, p.load, err = s.Changed(ctx, schemas.TableName(e.Parent), cp.ParentLoad)
 	return p, err
 }

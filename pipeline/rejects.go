@@ -33,8 +33,12 @@ func (s *run) settle(ctx context.Context, o *outline, report *StreamReport) erro
 	if err != nil {
 		return err
 	}
+	var ids []int64
 	if mode := Mode(report.Mode); (mode == ModeIncremental || mode == ModeParent) && !o.table.Entity.PerParent() {
-		if err := s.readRejected(ctx, o, after, report); err != nil {
+		ids = slices.DeleteFunc(slices.Clone(o.state.OpenRejects.IDs), func(id int64) bool { return !slices.Contains(after.OpenRejects.IDs, id) })
+	}
+	if len(ids) > 0 {
+		if err := s.readRejected(ctx, o, ids[:min(len(ids), mostReread)], after.Checkpoint, report); err != nil {
 			return err
 		}
 		if after, err = s.Sink.Stream(ctx, report.Entity); err != nil {
@@ -47,17 +51,8 @@ func (s *run) settle(ctx context.Context, o *outline, report *StreamReport) erro
 
 // readRejected reads again rows of which a value was rejected before this run: what was at fault may be mended
 // without the row having changed. It is a load of its own, after the stream's, and moves no checkpoint.
-func (s *run) readRejected(ctx context.Context, o *outline, after StreamState, report *StreamReport) error {
-	var ids []int64
-	for _, id := range o.state.OpenRejects.IDs {
-		if slices.Contains(after.OpenRejects.IDs, id) {
-			ids = append(ids, id)
-		}
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	w := Window{InField: "id", In: ids[:min(len(ids), mostReread)]}
+func (s *run) readRejected(ctx context.Context, o *outline, ids []int64, at Checkpoint, report *StreamReport) error {
+	w := Window{InField: "id", In: ids}
 	l, err := s.begin(ctx, LoadSpec{Table: o.table, Class: schemas.Class(report.Class), Window: w, Mode: Mode(report.Mode)})
 	if err != nil {
 		return err
@@ -66,7 +61,7 @@ func (s *run) readRejected(ctx context.Context, o *outline, after StreamState, r
 	if err := s.Source.Read(ctx, Slice{Table: o.table, Window: w}, l.stage(ctx)); err != nil {
 		return err
 	}
-	return l.commit(ctx, Commit{Checkpoint: after.Checkpoint}, report)
+	return l.commit(ctx, Commit{Checkpoint: at}, report)
 }
 
 // rejectsText says what is open of an entity, and what to do.

@@ -28,6 +28,7 @@ type Runner struct {
 	PublishEvery time.Duration // publish at most this often; 0: after every run that changed something
 
 	Streams     int           // entities read side by side; 0: 4
+	Threads     int           // pages of one entity asked for side by side; 0: 2. The source has the last word
 	Overlap     time.Duration // how far an incremental read reaches behind its checkpoint
 	MetadataAge time.Duration // how long an entity's metadata is trusted; 0: 24 h
 	Schema      SchemaMode    // what is done when a tenant's fields have changed
@@ -289,13 +290,4 @@ func (r *Runner) locate(err error, entity, op string) error {
 		class = ClassCanceled
 	}
 	return &Error{Class: class, Tenant: r.Tenant, Entity: entity, Op: op, Err: err}
-}
-
-// mismatch is the error of a read that the server's own count contradicts.
-func mismatch(read, counted int64) error {
-	return &Error{
-		Class: ClassSource, Op: "confirm",
-		Err:    fmt.Errorf("read %d rows where query/count says %d", read, counted),
-		Remedy: "the checkpoint stays where it was and the next run reads the window again",
-	}
 }

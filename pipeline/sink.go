@@ -65,7 +65,7 @@ type Sink interface {
 
 	// SetCheckpoint replaces an entity's checkpoint by hand, or with nil forgets it, so that the next run reads the
 	// entity whole. In the same step it notes who did it, and what stood there, in the log of such changes. An
-	// entity without a checkpoint is an error.
+	// entity without a checkpoint, or one whose first load is not complete, is an error.
 	SetCheckpoint(ctx context.Context, entity string, cp *Checkpoint, note StateNote) error
 
 	Close() error
@@ -131,7 +131,9 @@ type Checkpoint struct {
 	FullAt          time.Time `json:"full_at,omitzero"`          // start of the last complete whole read (parent by parent: of the last one, which may go on)
 	RereadAt        time.Time `json:"reread_at,omitzero"`        // start of the last read of the recent window (append)
 	ParentLoad      int64     `json:"parent_load,omitempty"`     // newest load of the parent's table that was followed (parent)
-	ParentID        int64     `json:"parent_id,omitempty"`       // read parent by parent: of that load, up to this parent
+
+	Progress *Progress `json:"progress,omitempty"`  // of a first load that is not complete
+	ParentID int64     `json:"parent_id,omitempty"` // read parent by parent: of that load, up to this parent
 
 	LogLoads map[string]int64 `json:"log_loads,omitempty"` // newest load followed of each log of deletions, by the log's entity
 }
@@ -146,6 +148,11 @@ type LoadSpec struct {
 	Complete bool // every row of the source is read: enables Absent without scope
 
 	Frozen []schemas.Change // changes that the table is kept from; noted once each in _atsync.schema_changes
+
+	// Fresh: no id that will be staged is in the table or is staged twice. So it is with a first load and with one
+	// that goes on with what Flush has stored.
+	Fresh bool
+
 	// MissedSince, if not zero, makes the commit write a row of _atsync.stamp_misses: how many stored rows differ
 	// from what was read though none of their stamps is at or after this time.
 	MissedSince time.Time
@@ -156,6 +163,10 @@ type LoadSpec struct {
 type Load interface {
 	// Stage takes a batch. The record may be released by the caller once Stage returns.
 	Stage(ctx context.Context, b Batch) error
+
+	// Flush makes what was staged durable, in one transaction with a checkpoint that tells how far the load has come;
+	// the load goes on. It is for Fresh loads only. Readers of a publication do not see the table before Commit.
+	Flush(ctx context.Context, cp Checkpoint) error
 
 	// Absent returns the ids of live rows in the table that were not staged by this load: of the whole
 	// table for a Complete load, otherwise of rows whose InField is one of the window's In values.
@@ -194,7 +205,7 @@ type Commit struct {
 type LoadResult struct {
 	LoadID                                                   int64
 	Fetched, Inserted, Updated, Unchanged, Deleted, Rejected int64
-	SchemaChanged                                            bool // table created, column added, widened, retired, restored or renamed
+	SchemaChanged                                            bool // table created or complete for the first time, column added, widened, retired, restored or renamed
 }
 
 // Changed reports whether the load altered anything an analyst can see.

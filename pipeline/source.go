@@ -31,6 +31,9 @@ type Source interface {
 	// either complete or failed.
 	Read(ctx context.Context, slice Slice, emit func(Batch) error) error
 
+	// Pages returns a reader of single pages of a table, for reads that are divided by id among workers.
+	Pages(table *schemas.Table) Pages
+
 	// Count asks the server how many rows a slice holds: one request. Entities read parent by parent have no counts.
 	Count(ctx context.Context, slice Slice) (int64, error)
 
@@ -44,6 +47,29 @@ type Source interface {
 
 	// Close releases idle connections.
 	Close() error
+}
+
+// Pages fetches single pages of one table's rows. Next may be called concurrently.
+type Pages interface {
+	// Next fetches the first page of a slice. Like all errors of a Source, its error means that asking again
+	// did not help; nothing of the page was kept.
+	Next(ctx context.Context, slice Slice) (Page, error)
+}
+
+// Page is one page of a slice: its first rows, in ascending id order.
+type Page struct {
+	Batch // Record is nil if there are no rows; else it is the caller's to release
+
+	First, Last int64 // ids, if there are rows
+	End         bool  // the slice has no more rows
+}
+
+// Rows returns how many rows the page has.
+func (p Page) Rows() int {
+	if p.Record == nil {
+		return 0
+	}
+	return int(p.Record.NumRows())
 }
 
 // Login is what the first authenticated answer of a run tells.

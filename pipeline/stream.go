@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/apache/arrow-go/v18/arrow/array"
-
 	"github.com/atsync/atsync/schemas"
 )
 
@@ -27,14 +25,6 @@ func (s *run) sync(ctx context.Context, e *schemas.Entity, report *StreamReport)
 		return err
 	}
 	return s.update(ctx, e, o, report)
-}
-
-// update reads what is new of an entity and commits it, then looks after rows with open rejects.
-func (s *run) update(ctx context.Context, e *schemas.Entity, o *outline, report *StreamReport) error {
-	if err := s.readNew(ctx, e, o, report); err != nil {
-		return err
-	}
-	return s.settle(ctx, o, report)
 }
 
 // readNew plans and carries out the read of what is new.
@@ -100,104 +90,6 @@ func (s *run) read(ctx context.Context, t *schemas.Table, state StreamState, pla
 func (r *Runner) stale(state StreamState, req SyncRequest) bool {
 	age := cmp.Or(r.MetadataAge, metadataAge)
 	return req.Full || state.Metadata == nil || r.now().Sub(state.MetadataAt) >= age
-}
-
-// readWindow reads one window whole and commits it.
-func (s *run) readWindow(ctx context.Context, t *schemas.Table, state StreamState, plan Plan, report *StreamReport) error {
-	complete := plan.Window.All()
-	l, err := s.begin(ctx, LoadSpec{Table: t, Class: plan.Class, Window: plan.Window, Mode: plan.Mode, Complete: complete, MissedSince: plan.MissedSince})
-	if err != nil {
-		return err
-	}
-	defer l.load.Abort() //nolint:errcheck // after a commit it does nothing, before one the first error counts
-	announced := int64(0)
-	if complete && (plan.Mode == ModeFirst || state.LiveRows > pageSize) {
-		if announced, err = s.announce(ctx, t, plan, state); err != nil {
-			return err
-		}
-		if plan.Mode != ModeFirst && !plan.Refill {
-			if err := s.guard(ctx, t.Entity, state.LiveRows-announced, state.LiveRows); err != nil {
-				return err
-			}
-		}
-	}
-	if err := s.Source.Read(ctx, Slice{Table: t, Window: plan.Window}, l.stage(ctx)); err != nil {
-		return err
-	}
-	c := Commit{Checkpoint: plan.Next}
-	if l.rows > pageSize || l.distinct < announced {
-		if c.SourceCount, err = s.confirm(ctx, l, plan); err != nil {
-			return err
-		}
-	}
-	if complete && plan.Mode != ModeFirst {
-		c.Tombstones, err = s.absent(ctx, l, state, t)
-		if plan.Refill && err != nil && ClassOf(err) == ClassGuard {
-			// The read was made to fill columns: that it found out more than it may act on must not stop it.
-			report.Warnings = append(report.Warnings, err.Error())
-			c.Checkpoint.FullAt = state.Checkpoint.FullAt
-		} else if err != nil {
-			return err
-		}
-		c.Reason = string(ModeFull)
-	}
-	return l.commit(ctx, c, report)
-}
-
-// announce asks how many rows a large read will bring, tells listeners, and returns it: a read that brings
-// fewer must be explained. 0 means that the read is not worth the request.
-func (s *run) announce(ctx context.Context, t *schemas.Table, plan Plan, state StreamState) (int64, error) {
-	if plan.Mode == ModeFirst && !slices.Contains([]string{"medium", "large", "huge"}, t.Entity.Size) && state.LiveRows == 0 {
-		return 0, nil
-	}
-	n, err := s.Source.Count(ctx, Slice{Table: t, Window: plan.Window})
-	if err == nil && s.Trace != nil && s.Trace.StreamTotal != nil {
-		s.Trace.StreamTotal(t.Entity.Name, n)
-	}
-	return n, err
-}
-
-// confirm compares the rows read with the server's own count: up to the last id read, and beyond it, where a
-// read that ended early would have left some. Rows that changed since the run began may have come into the
-// window behind the read: the next run's window holds them.
-func (s *run) confirm(ctx context.Context, l *streamLoad, plan Plan) (*int64, error) {
-	slice := Slice{Table: l.spec.Table, Window: plan.Window}
-	total := int64(0)
-	if l.distinct > 0 {
-		slice.Until = &l.lastID
-		n, err := s.explain(ctx, slice, l.distinct)
-		if err != nil {
-			return nil, err
-		}
-		total = n
-		slice.Until, slice.After = nil, &l.lastID
-	}
-	n, err := s.explain(ctx, slice, 0)
-	if err != nil {
-		return nil, err
-	}
-	total += n
-	return &total, nil
-}
-
-// explain counts a slice and fails if it holds more rows than were read of it and than have changed since
-// the run began. Fewer is in order: rows are deleted meanwhile.
-func (s *run) explain(ctx context.Context, slice Slice, read int64) (int64, error) {
-	n, err := s.Source.Count(ctx, slice)
-	if err != nil || n <= read {
-		return n, err
-	}
-	late := int64(0)
-	if stamps := slice.Table.Reads().Stamps; len(stamps) > 0 {
-		slice.Window = Window{Stamps: stamps, Since: s.login.ServerTime.Add(-Settle)}
-		if late, err = s.Source.Count(ctx, slice); err != nil {
-			return 0, err
-		}
-	}
-	if n-late > read {
-		return 0, mismatch(read, n)
-	}
-	return n, nil
 }
 
 // absent returns the ids to tombstone after a whole read: those that the listing did not show and that a
@@ -338,65 +230,4 @@ func (s *run) readParentGroup(ctx context.Context, t *schemas.Table, parents []i
 		}
 	}
 	return l.commit(ctx, c, report)
-}
-
-// streamLoad is a Load with a running count of what was staged.
-type streamLoad struct {
-	*run
-	spec     LoadSpec
-	load     Load
-	requests int64 // the source's counter when the load began
-	rows     int64 // staged
-	distinct int64 // staged with an id above all before
-	lastID   int64
-}
-
-func (s *run) begin(ctx context.Context, spec LoadSpec) (*streamLoad, error) {
-	spec.RunID = s.rec.ID
-	if o := s.outlineOf(spec.Table.Entity.Name); o != nil {
-		spec.Frozen = o.frozen
-	}
-	load, err := s.Sink.Begin(ctx, spec)
-	if err != nil {
-		return nil, err
-	}
-	return &streamLoad{run: s, spec: spec, load: load, requests: s.Source.Requests()[spec.Table.Entity.Name]}, nil
-}
-
-// stage returns the function that hands a read's batches to the load.
-func (l *streamLoad) stage(ctx context.Context) func(Batch) error {
-	return func(b Batch) error {
-		ids := batchIDs(b)
-		for _, id := range ids {
-			if l.rows == 0 || id > l.lastID {
-				l.distinct, l.lastID = l.distinct+1, id
-			}
-			l.rows++
-		}
-		if err := l.outdated(ctx, l.spec.Table, b.Rejects); err != nil {
-			return err
-		}
-		return l.load.Stage(ctx, b)
-	}
-}
-
-func (l *streamLoad) commit(ctx context.Context, c Commit, report *StreamReport) error {
-	c.Requests = l.Source.Requests()[l.spec.Table.Entity.Name] - l.requests
-	res, err := l.load.Commit(ctx, c)
-	if err != nil {
-		return err
-	}
-	report.LoadID = res.LoadID
-	report.Fetched += res.Fetched
-	report.Inserted += res.Inserted
-	report.Updated += res.Updated
-	report.Unchanged += res.Unchanged
-	report.Deleted += res.Deleted
-	report.Rejected += res.Rejected
-	return nil
-}
-
-// batchIDs returns the id column of a batch.
-func batchIDs(b Batch) []int64 {
-	return b.Record.Column(0).(*array.Int64).Int64Values()
 }

@@ -33,16 +33,17 @@ func newVictim(t *testing.T) *victim {
 	t.Helper()
 	server := autotasktest.NewServer(autotasktest.WithClock(simulatedNow), autotasktest.WithGenerated(autotasktest.Tiny(), 7),
 		autotasktest.WithLatency(3*time.Millisecond))
-	return newVictimOf(t, server)
+	return newVictimOf(t, server, killEntities()...)
 }
 
-func newVictimOf(t *testing.T, server *autotasktest.Server) *victim {
+// newVictimOf is a victim that syncs some entities, three requests at a time for each.
+func newVictimOf(t *testing.T, server *autotasktest.Server, entities ...string) *victim {
 	t.Helper()
 	t.Cleanup(server.Close)
 	v := &victim{T: t, server: server, dir: t.TempDir()}
-	config := fmt.Sprintf("data_dir: ./data\nautotask: {discovery_url: %q}\nsync: {entities: [%s]}\ntenants:\n"+
+	config := fmt.Sprintf("data_dir: ./data\nautotask: {discovery_url: %q}\nsync: {entities: [%s], threads_per_entity: 3}\ntenants:\n"+
 		"  acme: {username: %q, integration_code: \"env:CODE\", secret: \"env:SECRET\", url: %q}\n",
-		server.URL, strings.Join(killEntities(), ", "), server.Username, server.BaseURL())
+		server.URL, strings.Join(entities, ", "), server.Username, server.BaseURL())
 	if err := os.WriteFile(filepath.Join(v.dir, "config.yaml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}

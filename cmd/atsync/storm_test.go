@@ -37,7 +37,7 @@ func TestStorm(t *testing.T) {
 		t.Run(fmt.Sprint("seed ", first+seed), func(t *testing.T) {
 			t.Parallel()
 			server := autotasktest.NewServer(autotasktest.WithGenerated(autotasktest.Tiny(), 7), autotasktest.WithLatency(20*time.Millisecond))
-			s := &storm{victim: newVictimOf(t, server), r: rand.New(rand.NewPCG(first+seed, 5))}
+			s := &storm{victim: newVictimOf(t, server, killEntities()...), r: rand.New(rand.NewPCG(first+seed, 5))}
 			s.run()
 		})
 	}

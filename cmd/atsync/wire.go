@@ -325,6 +325,7 @@ func (s *site) runner(trace *pipeline.Trace) *pipeline.Runner {
 		Publisher: s.publisher,
 		Trace:     trace,
 		Overlap:   s.cfg.Overlap,
+		Threads:   s.cfg.Threads,
 		Schema:    pipeline.SchemaMode(s.cfg.Schema),
 		FullEvery: s.cfg.FullEvery,
 

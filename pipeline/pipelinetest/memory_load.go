@@ -23,6 +23,8 @@ type memoryLoad struct {
 	spec    pipeline.LoadSpec
 	ended   bool
 	failed  bool
+	id      int64 // 0 until given out
+	res     pipeline.LoadResult
 	columns []schemas.Column // of the batches so far
 	before  []schemas.Column // of the table, when the load was committed
 	staged  []stagedRow
@@ -225,22 +227,68 @@ func (l *memoryLoad) Commit(ctx context.Context, c pipeline.Commit) (pipeline.Lo
 	if err != nil {
 		return pipeline.LoadResult{}, l.s.fail(entity, "commit", err)
 	}
-	s, t := l.s, l.s.table(entity)
-	s.loads++
-	res := pipeline.LoadResult{LoadID: s.loads, Fetched: int64(len(l.staged))}
-	res.SchemaChanged = l.evolve(t)
-	var missed misses
-	l.merge(t, &res, &missed)
-	l.logMisses(t, missed)
-	l.bury(t, c, &res)
+	t := l.s.table(entity)
+	l.store(t)
+	if t.checkpoint.Progress != nil && len(c.Chunks) == 0 {
+		l.res.SchemaChanged = true // readers have not seen the table yet
+	}
+	if l.spec.Fresh {
+		l.res.Rejected = int64(len(t.rejects)) // those of earlier flushes included
+	}
+	l.bury(t, c, &l.res)
 	if len(c.Chunks) > 0 {
-		s.saveProgress(c.Chunks, res.LoadID)
+		l.s.saveProgress(c.Chunks, l.id)
 	} else {
 		t.checkpoint, t.checked = microCheckpoint(c.Checkpoint), true
 	}
-	s.log("_atsync.loads", map[string]string{"load_id": number(res.LoadID), "entity": entity, "table_name": t.name, "status": "ok",
+	l.s.closeLoad(l.id)
+	l.s.log("_atsync.loads", map[string]string{"load_id": number(l.id), "entity": entity, "table_name": t.name, "status": "ok",
 		"mode": string(l.spec.Mode), "class": string(l.spec.Class), "requests": number(c.Requests)})
-	return res, nil
+	return l.res, nil
+}
+
+// Flush implements pipeline.Load.
+func (l *memoryLoad) Flush(ctx context.Context, cp pipeline.Checkpoint) error {
+	entity := l.spec.Table.Entity.Name
+	var err error
+	if l.s.OnFlush != nil {
+		err = l.s.OnFlush(entity)
+	}
+	l.s.mu.Lock()
+	defer l.s.mu.Unlock()
+	if err == nil {
+		err = l.usable(ctx)
+	}
+	if err == nil && !l.spec.Fresh {
+		err = errors.New("only a fresh load can be flushed")
+	}
+	l.failed = l.failed || err != nil
+	if err != nil {
+		return l.s.fail(entity, "flush", err)
+	}
+	t := l.s.table(entity)
+	if l.store(t) {
+		l.s.log("_atsync.loads", map[string]string{"load_id": number(l.id), "run_id": number(l.spec.RunID), "entity": entity,
+			"table_name": t.name, "status": "running", "mode": string(l.spec.Mode), "class": string(l.spec.Class)})
+	}
+	t.checkpoint, t.checked = microCheckpoint(cp), true
+	return nil
+}
+
+// store merges what is staged. It reports whether it is the load's first time.
+func (l *memoryLoad) store(t *memoryTable) (first bool) {
+	if first = l.id == 0; first {
+		l.s.loads++
+		l.id = l.s.loads
+		l.res.LoadID = l.id
+	}
+	l.res.Fetched += int64(len(l.staged))
+	l.res.SchemaChanged = l.evolve(t) || l.res.SchemaChanged
+	var missed misses
+	l.merge(t, &l.res, &missed)
+	l.logMisses(t, missed)
+	l.staged, l.rejects = nil, nil
+	return first
 }
 
 func micros(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }

@@ -46,7 +46,7 @@ func (l *memoryLoad) settleRejects(t *memoryTable, id int64, readAt time.Time) (
 	current := map[[2]string]memoryReject{}
 	for _, r := range l.rejects {
 		if r.ID == id && r.readAt.Equal(readAt) {
-			current[[2]string{number(id), r.Column}] = memoryReject{Reject: r.Reject, loadID: l.s.loads}
+			current[[2]string{number(id), r.Column}] = memoryReject{Reject: r.Reject, loadID: l.id}
 		}
 	}
 	for key, r := range t.rejects {

@@ -17,7 +17,7 @@ func (l *memoryLoad) evolve(t *memoryTable) bool {
 		if c.OldName != "" {
 			renamed = c.Source
 		}
-		l.s.log("_atsync.schema_changes", map[string]string{"load_id": number(l.s.loads), "entity": t.entity, "change": string(c.Kind),
+		l.s.log("_atsync.schema_changes", map[string]string{"load_id": number(l.id), "entity": t.entity, "change": string(c.Kind),
 			"column_name": c.Column, "old_type": c.OldType, "new_type": c.NewType, "old_name": c.OldName, "new_name": renamed})
 	}
 	for _, c := range slices.Concat(l.spec.Table.Columns, l.columns) {
@@ -46,9 +46,11 @@ func (l *memoryLoad) evolve(t *memoryTable) bool {
 			note(c)
 		}
 	}
-	for _, c := range t.columns {
-		for _, row := range t.rows {
-			rescale(row.cells, c)
+	if len(changes) > 0 {
+		for _, c := range t.columns {
+			for _, row := range t.rows {
+				rescale(row.cells, c)
+			}
 		}
 	}
 	return len(changes) > 0
@@ -56,17 +58,18 @@ func (l *memoryLoad) evolve(t *memoryTable) bool {
 
 // fill sets which columns are partial after the load.
 func (l *memoryLoad) fill(t *memoryTable) {
+	complete := l.spec.Complete && (!l.spec.Fresh || len(t.rows) == 0) // a first load that goes on has rows that it did not read
 	for i := range t.columns {
-		if len(t.rows) == 0 || l.spec.Complete && indexOf(l.spec.Table.Columns, t.columns[i].Name) >= 0 {
+		if len(t.rows) == 0 || complete && indexOf(l.spec.Table.Columns, t.columns[i].Name) >= 0 {
 			t.columns[i].PartialSince = 0
 		}
 	}
-	if l.before == nil || l.spec.Complete || len(t.rows) == 0 {
+	if l.before == nil || complete || len(t.rows) == 0 {
 		return
 	}
 	for _, c := range schemas.Diff(l.before, t.columns) {
 		if c.Refills() {
-			t.columns[indexOf(t.columns, c.Column)].PartialSince = l.s.loads
+			t.columns[indexOf(t.columns, c.Column)].PartialSince = l.id
 		}
 	}
 }

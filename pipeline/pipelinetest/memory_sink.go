@@ -21,6 +21,8 @@ import (
 type MemorySink struct {
 	// OnCommit, if set, is called before a load's commit; its error fails the commit.
 	OnCommit func(entity string) error
+	// OnFlush, if set, is called before a load's flush; its error fails the flush.
+	OnFlush func(entity string) error
 
 	tenant string
 	now    func() time.Time
@@ -154,6 +156,7 @@ func (s *MemorySink) BeginRun(ctx context.Context, run pipeline.Run) (int64, err
 	for i := range s.runs {
 		if r := &s.runs[i]; r.Status == pipeline.StatusRunning && !s.mine[r.ID] && (r.Command != "backfill" || run.Command == "backfill") {
 			r.Status, r.ErrorClass, r.EndedAt = pipeline.StatusInterrupted, pipeline.ClassCanceled, s.now()
+			s.interruptLoads(r.ID)
 		}
 	}
 	run.ID, run.Tenant, run.Status = int64(len(s.runs)+1), s.tenant, pipeline.StatusRunning
@@ -199,10 +202,30 @@ func (s *MemorySink) recordStream(r pipeline.StreamReport) {
 	}
 	switch r.Status {
 	case pipeline.StatusFailed, pipeline.StatusPartial, pipeline.StatusInterrupted:
+		for _, l := range s.logs["_atsync.loads"] {
+			if l["entity"] == r.Entity && l["status"] == "running" {
+				l["status"], l["error"], l["error_class"] = string(r.Status), r.Error, string(r.ErrorClass)
+				return
+			}
+		}
 		s.loads++
 		s.log("_atsync.loads", map[string]string{"load_id": number(s.loads), "entity": r.Entity, "table_name": r.Table, "status": string(r.Status),
 			"mode": r.Mode, "class": r.Class, "requests": number(r.Requests), "error": r.Error, "error_class": string(r.ErrorClass)})
 	}
+}
+
+// interruptLoads marks the unfinished loads of a run.
+func (s *MemorySink) interruptLoads(run int64) {
+	for _, l := range s.logs["_atsync.loads"] {
+		if l["run_id"] == number(run) && l["status"] == "running" {
+			l["status"], l["error_class"] = string(pipeline.StatusInterrupted), string(pipeline.ClassCanceled)
+		}
+	}
+}
+
+// closeLoad takes away the record of a load that was running: its commit writes a new one.
+func (s *MemorySink) closeLoad(id int64) {
+	s.logs["_atsync.loads"] = slices.DeleteFunc(s.logs["_atsync.loads"], func(l map[string]string) bool { return l["load_id"] == number(id) })
 }
 
 // Runs returns copies of all runs, oldest first.

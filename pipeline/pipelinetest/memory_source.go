@@ -22,6 +22,9 @@ type MemorySource struct {
 	Clock func() time.Time
 	// PageSize is how many rows a batch holds; 0: 500.
 	PageSize int
+	// Latency is how long a page or a count takes; Threads, if not 0, is how many of them are served at a time.
+	Latency time.Duration
+	Threads int
 	// OnPage, if set, is called before a page is served; its error fails the read.
 	OnPage func(entity string, page int) error
 	// OnCount, if set, may change what Count answers.
@@ -37,7 +40,9 @@ type MemorySource struct {
 	// QuotaUse is what Quota returns.
 	QuotaUse pipeline.QuotaUse
 
+	hooks    sync.Mutex // held while a page is served or a slice counted
 	mu       sync.Mutex
+	running  chan struct{} // holds a token for each page or count under way
 	rows     map[string]map[int64]map[string]any
 	requests map[string]int64
 }
@@ -144,46 +149,74 @@ func (s *MemorySource) Read(ctx context.Context, sl pipeline.Slice, emit func(pi
 }
 
 func (s *MemorySource) read(ctx context.Context, sl pipeline.Slice, emit func(pipeline.Batch) error) error {
-	dec := schemas.NewDecoder(sl.Table)
-	after, entity := sl.After, sl.Table.Entity.Name
-	for page := 1; ; page++ {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if s.OnPage != nil {
-			if err := s.OnPage(entity, page); err != nil {
-				return err
-			}
-		}
-		s.request(entity)
-		at := time.Now().UTC()
-		items := s.page(sl, after)
-		body, err := json.Marshal(map[string]any{"items": items, "pageDetails": nil})
+	pages := s.Pages(sl.Table)
+	for {
+		page, err := pages.Next(ctx, sl)
 		if err != nil {
 			return err
 		}
-		found, err := dec.Decode(body, after)
-		if err != nil {
-			return &pipeline.Error{Class: pipeline.ClassSource, Entity: entity, Op: "query", Err: err}
-		}
-		if found.Rows > 0 {
-			last := found.LastID
-			after = &last
-			rec, rejects := dec.Flush()
-			err := emit(pipeline.Batch{Record: rec, Rejects: rejects, ReadAt: at})
-			rec.Release()
+		if page.Record != nil {
+			err := emit(page.Batch)
+			page.Record.Release()
 			if err != nil {
 				return err
 			}
 		}
-		if found.Rows < s.pageSize() {
+		if page.End {
 			return nil
 		}
+		sl.After = &page.Last
 	}
 }
 
+// Pages implements pipeline.Source.
+func (s *MemorySource) Pages(table *schemas.Table) pipeline.Pages {
+	return &memoryPages{s: s, dec: schemas.NewDecoder(table), entity: table.Entity.Name}
+}
+
+type memoryPages struct {
+	s      *MemorySource
+	entity string
+
+	dec   *schemas.Decoder
+	asked int
+}
+
+// Next implements pipeline.Pages.
+func (p *memoryPages) Next(ctx context.Context, sl pipeline.Slice) (pipeline.Page, error) {
+	if err := p.s.wait(ctx); err != nil {
+		return pipeline.Page{}, err
+	}
+	p.s.hooks.Lock()
+	defer p.s.hooks.Unlock()
+	p.asked++
+	if p.s.OnPage != nil {
+		if err := p.s.OnPage(p.entity, p.asked); err != nil {
+			return pipeline.Page{}, err
+		}
+	}
+	p.s.request(p.entity)
+	at := time.Now().UTC()
+	body, err := json.Marshal(map[string]any{"items": p.s.page(sl, sl.After), "pageDetails": nil})
+	if err != nil {
+		return pipeline.Page{}, err
+	}
+	found, err := p.dec.Decode(body, sl.After)
+	if err != nil {
+		return pipeline.Page{}, &pipeline.Error{Class: pipeline.ClassSource, Entity: p.entity, Op: "query", Err: err}
+	}
+	rec, rejects := p.dec.Flush()
+	return pipeline.Page{Batch: pipeline.Batch{Record: rec, Rejects: rejects, ReadAt: at}, First: found.FirstID, Last: found.LastID,
+		End: found.Rows < p.s.pageSize()}, nil
+}
+
 // Count implements pipeline.Source.
-func (s *MemorySource) Count(_ context.Context, sl pipeline.Slice) (int64, error) {
+func (s *MemorySource) Count(ctx context.Context, sl pipeline.Slice) (int64, error) {
+	if err := s.wait(ctx); err != nil {
+		return 0, err
+	}
+	s.hooks.Lock()
+	defer s.hooks.Unlock()
 	entity := sl.Table.Entity.Name
 	if sl.Table.Entity.PerParent() {
 		return 0, fmt.Errorf("%s has no counts", entity)
@@ -212,6 +245,29 @@ func (s *MemorySource) Requests() map[string]int64 {
 
 // Close implements pipeline.Source.
 func (s *MemorySource) Close() error { return nil }
+
+// wait takes one of the threads for as long as an answer takes.
+func (s *MemorySource) wait(ctx context.Context) error {
+	if s.Threads > 0 {
+		s.mu.Lock()
+		if s.running == nil {
+			s.running = make(chan struct{}, s.Threads)
+		}
+		s.mu.Unlock()
+		select {
+		case s.running <- struct{}{}:
+			defer func() { <-s.running }()
+		case <-ctx.Done():
+		}
+	}
+	if s.Latency > 0 {
+		select {
+		case <-time.After(s.Latency):
+		case <-ctx.Done():
+		}
+	}
+	return ctx.Err()
+}
 
 func (s *MemorySource) request(entity string) {
 	s.mu.Lock()

@@ -18,6 +18,9 @@ func (s *MemorySink) SetCheckpoint(ctx context.Context, entity string, cp *pipel
 	if err == nil && (t == nil || !t.checked) {
 		err = errors.New("the entity has no checkpoint")
 	}
+	if err == nil && t.checkpoint.Progress != nil {
+		err = errors.New("its first load is not complete")
+	}
 	if err != nil {
 		return s.fail(entity, note.Command, err)
 	}

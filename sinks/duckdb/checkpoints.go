@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"time"
 
 	"github.com/atsync/atsync/pipeline"
@@ -12,12 +14,15 @@ import (
 // SetCheckpoint replaces an entity's checkpoint by hand, or forgets it, and logs the change.
 func (w *Warehouse) SetCheckpoint(ctx context.Context, entity string, cp *pipeline.Checkpoint, note pipeline.StateNote) error {
 	return w.fail(entity, note.Command, w.write(ctx, func(s session) error {
-		var known bool
-		if err := s.row(`SELECT count(*) > 0 FROM _atsync.checkpoints WHERE entity = ?`, entity).Scan(&known); err != nil {
+		var known, unfinished bool
+		err := s.row(`SELECT count(*) > 0, count(progress) > 0 FROM _atsync.checkpoints WHERE entity = ?`, entity).Scan(&known, &unfinished)
+		switch {
+		case err != nil:
 			return err
-		}
-		if !known {
+		case !known:
 			return errors.New("the entity has no checkpoint")
+		case unfinished:
+			return errors.New("its first load is not complete: the next sync goes on with it, and sync --full reads everything again")
 		}
 		old, err := checkpointJSON(s, entity)
 		if err != nil {
@@ -112,4 +117,45 @@ func readStates(ctx context.Context, db Queryer) (out []State, err error) {
 		out = append(out, s)
 	}
 	return out, rows.Err()
+}
+
+// saveCheckpoint writes the checkpoint and reads it back, which proves that the transaction is alive.
+func (l *load) saveCheckpoint(s session, cp pipeline.Checkpoint, now time.Time) error {
+	entity := l.spec.Table.Entity.Name
+	if err := s.exec(`DELETE FROM _atsync.checkpoints WHERE entity = ?`, entity); err != nil {
+		return err
+	}
+	logs, err := json.Marshal(cp.LogLoads)
+	if err != nil {
+		return err
+	}
+	progress, err := progressText(cp.Progress)
+	if err != nil {
+		return err
+	}
+	err = s.exec(`INSERT INTO _atsync.checkpoints (entity, table_name, class, complete_through, full_at, reread_at, parent_load,
+		parent_id, log_loads, load_id, run_id, updated_at, progress) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?::JSON, ?, ?, ?, ?)`,
+		entity, l.spec.Table.Name, string(l.spec.Class), instant(cp.CompleteThrough), instant(cp.FullAt), instant(cp.RereadAt),
+		cp.ParentLoad, cp.ParentID, string(logs), l.loadID, l.spec.RunID, now, text(progress))
+	if err != nil {
+		return err
+	}
+	got, err := checkpoint(s.ctx, s.conn, entity)
+	if err != nil {
+		return err
+	}
+	want := pipeline.Checkpoint{
+		CompleteThrough: cp.CompleteThrough.UTC().Truncate(time.Microsecond),
+		FullAt:          cp.FullAt.UTC().Truncate(time.Microsecond),
+		RereadAt:        cp.RereadAt.UTC().Truncate(time.Microsecond),
+		ParentLoad:      cp.ParentLoad,
+		ParentID:        cp.ParentID,
+		LogLoads:        cp.LogLoads,
+	}
+	if !got.CompleteThrough.Equal(want.CompleteThrough) || !got.FullAt.Equal(want.FullAt) || !got.RereadAt.Equal(want.RereadAt) ||
+		got.ParentLoad != want.ParentLoad || got.ParentID != want.ParentID || !maps.Equal(got.LogLoads, want.LogLoads) ||
+		!same(got.Progress, progress) {
+		return fmt.Errorf("the checkpoint reads back as %+v, written was %+v", got, want)
+	}
+	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -43,7 +42,7 @@ func (l *load) commit(ctx context.Context, c pipeline.Commit) (pipeline.LoadResu
 	if err := l.finish(); err != nil {
 		return none, err
 	}
-	if l.fetched == 0 {
+	if l.fetched == 0 && !l.spec.Fresh {
 		l.direct = false // the merge of nothing creates the table
 	}
 	if err := l.open(); err != nil {
@@ -73,22 +72,19 @@ func (l *load) commit(ctx context.Context, c pipeline.Commit) (pipeline.LoadResu
 func (l *load) merge(s session, c pipeline.Commit) (pipeline.LoadResult, error) {
 	res := pipeline.LoadResult{LoadID: l.loadID, Fetched: l.fetched}
 	now := l.w.now()
-	if !l.direct {
-		if err := l.fitMerge(s); err != nil {
-			return res, err
-		}
-	}
-	l.fill(l.target)
 	var err error
-	if res.SchemaChanged, err = l.describe(s, now); err != nil {
+	if res.SchemaChanged, err = l.settleShape(s, c, now); err != nil {
 		return res, err
 	}
 	if err := l.flushRejects(s); err != nil {
 		return res, err
 	}
-	if l.direct {
+	switch {
+	case l.goesOn():
+		err = l.complete(s, &res, now)
+	case l.direct:
 		err = l.settle(s, &res)
-	} else if l.fetched > 0 {
+	case l.fetched > 0:
 		err = l.upsert(s, &res, now)
 	}
 	if err == nil {
@@ -107,6 +103,28 @@ func (l *load) merge(s session, c pipeline.Commit) (pipeline.LoadResult, error) 
 		return res, l.saveProgress(s, c.Chunks)
 	}
 	return res, l.saveCheckpoint(s, c.Checkpoint, now)
+}
+
+// settleShape brings the table to its shape and reports whether readers see a difference.
+func (l *load) settleShape(s session, c pipeline.Commit, now time.Time) (bool, error) {
+	var err error
+	switch {
+	case !l.direct:
+		err = l.fitMerge(s)
+	case l.target == nil: // nothing was staged
+		err = l.fitTable(nil)
+	}
+	if err != nil {
+		return false, err
+	}
+	l.fill(l.target)
+	changed, err := l.describe(s, now)
+	if err != nil || changed || l.evolved || len(c.Chunks) > 0 {
+		return changed || l.evolved, err
+	}
+	// a table that was unfinished has not been published yet
+	n, err := s.number(`SELECT count(*) FROM _atsync.checkpoints WHERE entity = ? AND progress IS NOT NULL`, l.spec.Table.Entity.Name)
+	return n > 0, err
 }
 
 // fitMerge evolves the table for the staged columns. Afterwards target is the table's shape.
@@ -183,21 +201,6 @@ func (l *load) upsert(s session, res *pipeline.LoadResult, now time.Time) error 
 	return l.insertStaged(s, res.Inserted+res.Updated)
 }
 
-// carry sets aside the stored values of columns that not every batch had, before the rows that hold them are
-// replaced: those of retired fields above all, which nobody can read again.
-func (l *load) carry(s session) error {
-	for _, c := range l.stored {
-		if l.everywhere[c.Name] != l.batches {
-			l.carried = append(l.carried, c.Name)
-		}
-	}
-	if len(l.carried) == 0 {
-		return nil
-	}
-	return s.exec(`CREATE TEMP TABLE ` + ident(carryTable) + ` AS SELECT t.id, ` + prefixed("t.", l.carried) + ` FROM ` +
-		mainTable(l.spec.Table.Name) + ` t WHERE t.id IN (SELECT id FROM ` + tempTable(stageTable) + `)`)
-}
-
 // replace removes the stored versions of staged rows, and notes the tombstones among them.
 func (l *load) replace(s session, want int64, now time.Time) error {
 	err := s.exec(`INSERT INTO _atsync.tombstone_log SELECT ?, ?, id, 'restored', NULL, ?, ? FROM `+tempTable(matchTable)+
@@ -248,15 +251,6 @@ func (l *load) insertStaged(s session, want int64) error {
 		err = fmt.Errorf("%d rows written, %d expected", n, want)
 	}
 	return err
-}
-
-// prefixed quotes names, puts a prefix before each and joins them with commas.
-func prefixed(prefix string, names []string) string {
-	out := make([]string, len(names))
-	for i, n := range names {
-		out[i] = prefix + ident(n)
-	}
-	return strings.Join(out, ", ")
 }
 
 // dedupe keeps the newest version of each id, of equals the one staged last, and returns how many ids there
@@ -372,40 +366,4 @@ func (l *load) record(s session, c pipeline.Commit, res pipeline.LoadResult, now
 		l.loadID, l.spec.RunID, l.spec.Table.Entity.Name, l.spec.Table.Name, text(string(l.spec.Mode)), string(l.spec.Class), l.spec.Complete, string(window),
 		l.started, now, res.Fetched, res.Inserted, res.Updated, res.Unchanged, res.Deleted, res.Rejected, counted, c.Requests,
 		res.SchemaChanged, instant(c.Checkpoint.CompleteThrough))
-}
-
-// saveCheckpoint writes the checkpoint and reads it back, which proves that the transaction is alive.
-func (l *load) saveCheckpoint(s session, cp pipeline.Checkpoint, now time.Time) error {
-	entity := l.spec.Table.Entity.Name
-	if err := s.exec(`DELETE FROM _atsync.checkpoints WHERE entity = ?`, entity); err != nil {
-		return err
-	}
-	logs, err := json.Marshal(cp.LogLoads)
-	if err != nil {
-		return err
-	}
-	err = s.exec(`INSERT INTO _atsync.checkpoints (entity, table_name, class, complete_through, full_at, reread_at, parent_load,
-		parent_id, log_loads, load_id, run_id, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?::JSON, ?, ?, ?)`,
-		entity, l.spec.Table.Name, string(l.spec.Class), instant(cp.CompleteThrough), instant(cp.FullAt), instant(cp.RereadAt),
-		cp.ParentLoad, cp.ParentID, string(logs), l.loadID, l.spec.RunID, now)
-	if err != nil {
-		return err
-	}
-	got, err := checkpoint(s.ctx, s.conn, entity)
-	if err != nil {
-		return err
-	}
-	want := pipeline.Checkpoint{
-		CompleteThrough: cp.CompleteThrough.UTC().Truncate(time.Microsecond),
-		FullAt:          cp.FullAt.UTC().Truncate(time.Microsecond),
-		RereadAt:        cp.RereadAt.UTC().Truncate(time.Microsecond),
-		ParentLoad:      cp.ParentLoad,
-		ParentID:        cp.ParentID,
-		LogLoads:        cp.LogLoads,
-	}
-	if !got.CompleteThrough.Equal(want.CompleteThrough) || !got.FullAt.Equal(want.FullAt) || !got.RereadAt.Equal(want.RereadAt) ||
-		got.ParentLoad != want.ParentLoad || got.ParentID != want.ParentID || !maps.Equal(got.LogLoads, want.LogLoads) {
-		return fmt.Errorf("the checkpoint reads back as %+v, written was %+v", got, want)
-	}
-	return nil
 }

@@ -20,11 +20,15 @@ import (
 const copyVariable = "ATSYNC_DUCKDB_COPY"
 
 // A copyJob is what a child process copies: a file at rest and, if Log is set, its write-ahead log, which
-// the child then folds into the copy.
+// the child then folds into the copy. From the copy it drops what readers are not to see.
 type copyJob struct {
 	From, To string
 	Log      bool
+	Drop     []unfinished
 }
+
+// unfinished is an entity whose first load is not complete.
+type unfinished struct{ Entity, Table string }
 
 // CopyChild makes this process the child that copies a warehouse, if it was started as one: then it does not
 // return. The process that writes to a warehouse must not open the file itself (see the package doc), so
@@ -97,23 +101,35 @@ func (j copyJob) do() error {
 	if err := copyFile(j.From, j.To); err != nil {
 		return err
 	}
-	if !j.Log {
+	if !j.Log && len(j.Drop) == 0 {
 		return nil
 	}
-	if err := fold(context.Background(), j.To); err != nil {
+	if err := fold(context.Background(), j.To, j.Drop); err != nil {
 		return err
 	}
 	return syncFile(j.To)
 }
 
-// fold checkpoints a copy, so that it needs no log.
-func fold(ctx context.Context, path string) error {
+// fold takes unfinished tables out of a copy, with all that is known of them, and checkpoints it, so that it needs no log.
+func fold(ctx context.Context, path string, drop []unfinished) error {
 	connector, err := duckdb.NewConnector(path+"?memory_limit=256MB&threads=1&storage_compatibility_version="+storageVersion, nil)
 	if err != nil {
 		return err
 	}
 	db := sql.OpenDB(connector)
-	_, err = db.ExecContext(ctx, "CHECKPOINT")
+	for _, u := range drop {
+		if err == nil {
+			_, err = db.ExecContext(ctx, `DROP TABLE IF EXISTS `+mainTable(u.Table))
+		}
+		for _, known := range []string{"checkpoints", "columns", "rejects"} {
+			if err == nil {
+				_, err = db.ExecContext(ctx, `DELETE FROM _atsync.`+known+` WHERE entity = ?`, u.Entity)
+			}
+		}
+	}
+	if err == nil {
+		_, err = db.ExecContext(ctx, "CHECKPOINT")
+	}
 	return errors.Join(err, db.Close())
 }
 

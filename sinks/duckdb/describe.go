@@ -2,47 +2,11 @@ package duckdb
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/atsync/atsync/schemas"
 )
-
-// fill sets which columns are partial after the load: after a complete one none that it has read; before that, those
-// that were added to a table with rows, or whose field is there again or is another one.
-func (l *load) fill(to shape) {
-	if l.spec.Complete || l.direct || l.stored == nil {
-		for i := range to {
-			if l.direct || slices.ContainsFunc(l.spec.Table.Columns, func(c schemas.Column) bool { return c.Name == to[i].Name }) {
-				to[i].PartialSince = 0
-			}
-		}
-		return
-	}
-	for _, c := range schemas.Diff(l.stored, to) {
-		if c.Refills() {
-			to.find(c.Column).PartialSince = l.loadID
-		}
-	}
-}
-
-// doubtful returns the columns whose value in stored rows the rows' hashes say nothing of: partial ones, and those
-// whose field is back or is another one since.
-func (l *load) doubtful() []string {
-	var out []string
-	for _, c := range l.stored {
-		if c.PartialSince != 0 {
-			out = append(out, c.Name)
-		}
-	}
-	for _, c := range schemas.Diff(l.stored, l.target) {
-		if c.Refills() && l.stored.find(c.Column) != nil && !slices.Contains(out, c.Column) {
-			out = append(out, c.Column)
-		}
-	}
-	return slices.DeleteFunc(out, func(name string) bool { return l.staged.find(name) == nil })
-}
 
 // describe brings _atsync.columns and schema_changes up to date with what a load did to its table. It
 // reports whether analysts see a difference.

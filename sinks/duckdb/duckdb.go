@@ -61,9 +61,10 @@ type Warehouse struct {
 	runID   atomic.Int64
 	storage string
 
-	mu      sync.Mutex
-	loading map[string]*load // open loads by table
-	running map[int64]bool   // runs begun and not ended by this process
+	mu       sync.Mutex
+	loading  map[string]*load // open loads by table
+	flushing int              // how many of them have flushed
+	running  map[int64]bool   // runs begun and not ended by this process
 }
 
 var _ pipeline.Sink = (*Warehouse)(nil)

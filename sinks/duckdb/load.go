@@ -32,7 +32,8 @@ const rejectsHeld = 5000
 // load is one read on its way into one table.
 //
 // An empty table is filled directly, inside the load's transaction: nothing is staged, nothing is
-// compared. Otherwise rows wait in a temporary table for the merge.
+// compared. So is one that a first load goes on to fill, and there a flush ends the transaction and starts another one.
+// Otherwise rows wait in a temporary table for the merge.
 type load struct {
 	w       *Warehouse
 	spec    pipeline.LoadSpec
@@ -46,6 +47,10 @@ type load struct {
 	direct  bool
 	begun   bool  // the transaction is open
 	loadID  int64 // 0 until given out
+	base    int64 // rows that were in the table before (fresh)
+	flushed bool  // some of the load is stored (fresh)
+	grown   bool  // the log may grow for its flushes
+	evolved bool  // a flush has changed what analysts see of the table's shape
 	insert  *insert
 	schema  *arrow.Schema // of the running insert
 	fetched int64
@@ -95,9 +100,8 @@ func (l *load) begin(ctx context.Context) error {
 	}
 	l.direct = true
 	if l.stored != nil {
-		var n int64
-		err = l.w.db.QueryRowContext(ctx, `SELECT count(*) FROM `+mainTable(l.spec.Table.Name)).Scan(&n)
-		l.direct = n == 0
+		err = l.w.db.QueryRowContext(ctx, `SELECT count(*) FROM `+mainTable(l.spec.Table.Name)).Scan(&l.base)
+		l.direct = l.base == 0 || l.spec.Fresh
 	}
 	return err
 }
@@ -154,14 +158,13 @@ func (l *load) stage(ctx context.Context, b pipeline.Batch) error {
 
 // open takes the load's connection; a direct load starts its transaction.
 func (l *load) open() error {
-	if l.conn != nil {
-		return nil
+	if l.conn == nil {
+		conn, err := l.w.db.Conn(l.ctx)
+		if err != nil {
+			return err
+		}
+		l.conn = conn
 	}
-	conn, err := l.w.db.Conn(l.ctx)
-	if err != nil {
-		return err
-	}
-	l.conn = conn
 	if !l.direct {
 		return nil
 	}
@@ -174,7 +177,9 @@ func (l *load) transact(s session) error {
 		return nil
 	}
 	l.begun = true
-	l.loadID = l.w.loadID.Add(1)
+	if l.loadID == 0 {
+		l.loadID = l.w.loadID.Add(1)
+	}
 	return s.exec("BEGIN TRANSACTION")
 }
 
@@ -253,6 +258,10 @@ func (l *load) release() {
 	if l.conn != nil {
 		discard(l.conn)
 		l.conn = nil
+	}
+	if l.grown {
+		l.grown = false
+		_ = l.w.letLogGrow(context.Background(), -1) // at worst the log gets longer than it need be
 	}
 	l.w.mu.Lock()
 	defer l.w.mu.Unlock()

@@ -152,7 +152,28 @@ func (p *Publisher) checkpoint(ctx context.Context) (copyJob, error) {
 	if err != nil && strings.Contains(err.Error(), "Cannot CHECKPOINT") {
 		job.Log, err = true, nil
 	}
+	if err != nil {
+		return job, err
+	}
+	job.Drop, err = p.w.unfinished(ctx)
 	return job, err
+}
+
+// unfinished returns the entities whose first load is not complete: readers never see half a table.
+func (w *Warehouse) unfinished(ctx context.Context) (out []unfinished, err error) {
+	rows, err := w.db.QueryContext(ctx, `SELECT entity, table_name FROM _atsync.checkpoints WHERE progress IS NOT NULL ORDER BY 1`)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }() // rows.Err tells
+	for rows.Next() {
+		var u unfinished
+		if err := rows.Scan(&u.Entity, &u.Table); err != nil {
+			return nil, err
+		}
+		out = append(out, u)
+	}
+	return out, rows.Err()
 }
 
 // partial names an unfinished copy, beside the target since rename works within one file system.

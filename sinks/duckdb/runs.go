@@ -45,7 +45,12 @@ func (w *Warehouse) interrupt(s session, command string) error {
 	if len(mine) > 0 {
 		query += ` AND run_id NOT IN (` + strings.Join(mine, ", ") + `)`
 	}
-	return s.exec(query, w.now(), command)
+	if err := s.exec(query, w.now(), command); err != nil {
+		return err
+	}
+	// of first loads that had stored some of their rows
+	return s.exec(`UPDATE _atsync.loads SET status = 'interrupted', ended_at = ?, error = 'the process ended before the load did', error_class = 'canceled'
+		WHERE status = 'running' AND run_id IN (SELECT run_id FROM _atsync.runs WHERE status = 'interrupted')`, w.now())
 }
 
 // EndRun records a run's outcome, with a load record for every stream that failed.
@@ -101,6 +106,12 @@ func (w *Warehouse) recordStream(s session, run pipeline.Run, r pipeline.StreamR
 	case pipeline.StatusFailed, pipeline.StatusPartial, pipeline.StatusInterrupted:
 	default:
 		return nil
+	}
+	n, err := s.count(`UPDATE _atsync.loads SET mode = ?, ended_at = ?, status = ?, requests = ?, error = ?, error_class = ?
+		WHERE run_id = ? AND entity = ? AND status = 'running'`, text(r.Mode), instant(run.EndedAt), string(r.Status), r.Requests, text(r.Error),
+		text(string(r.ErrorClass)), run.ID, r.Entity) // a first load that has stored some of its rows
+	if err != nil || n > 0 {
+		return err
 	}
 	started := run.EndedAt.Add(-time.Duration(r.Seconds * float64(time.Second)))
 	return s.exec(`INSERT INTO _atsync.loads (load_id, run_id, entity, table_name, mode, class, started_at, ended_at, status, fetched,

@@ -53,11 +53,11 @@ func (w *Warehouse) stream(ctx context.Context, entity string) (st pipeline.Stre
 
 // checkpoint reads an entity's checkpoint, zero if it has none.
 func checkpoint(ctx context.Context, q querier, entity string) (cp pipeline.Checkpoint, err error) {
-	var logs string
+	var logs, progress string
 	err = q.QueryRowContext(ctx, `SELECT complete_through, full_at, reread_at, parent_load, coalesce(parent_id, 0),
-			coalesce(log_loads::VARCHAR, '{}')
+			coalesce(log_loads::VARCHAR, '{}'), coalesce(progress::VARCHAR, '')
 		FROM _atsync.checkpoints WHERE entity = ?`, entity).
-		Scan(when(&cp.CompleteThrough), when(&cp.FullAt), when(&cp.RereadAt), &cp.ParentLoad, &cp.ParentID, &logs)
+		Scan(when(&cp.CompleteThrough), when(&cp.FullAt), when(&cp.RereadAt), &cp.ParentLoad, &cp.ParentID, &logs, &progress)
 	if err != nil {
 		return cp, noRows(err)
 	}
@@ -67,7 +67,29 @@ func checkpoint(ctx context.Context, q querier, entity string) (cp pipeline.Chec
 	if len(cp.LogLoads) == 0 {
 		cp.LogLoads = nil
 	}
+	if progress == "" {
+		return cp, nil
+	}
+	cp.Progress = new(pipeline.Progress)
+	if err := json.Unmarshal([]byte(progress), cp.Progress); err != nil {
+		return cp, fmt.Errorf("stored progress of %s: %w", entity, err)
+	}
 	return cp, nil
+}
+
+// progressText is how progress is stored; "" is none.
+func progressText(p *pipeline.Progress) (string, error) {
+	if p == nil {
+		return "", nil
+	}
+	raw, err := json.Marshal(p)
+	return string(raw), err
+}
+
+// same reports whether progress was stored as the text.
+func same(p *pipeline.Progress, stored string) bool {
+	text, err := progressText(p)
+	return err == nil && text == stored
 }
 
 func (w *Warehouse) tableOf(ctx context.Context, entity string) (table string, err error) {

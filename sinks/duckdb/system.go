@@ -33,6 +33,7 @@ func steps() []step {
 			`ALTER TABLE _atsync.schema_changes ADD COLUMN IF NOT EXISTS new_name VARCHAR`,
 			`ALTER TABLE _atsync.schema_changes ADD COLUMN IF NOT EXISTS value VARCHAR`,
 		}},
+		{4, []string{`ALTER TABLE _atsync.checkpoints ADD COLUMN IF NOT EXISTS progress JSON`}},
 	}
 }
 
@@ -50,7 +51,7 @@ func systemTables() []systemTable {
 		{"_atsync.checkpoints", "How far each entity has been read; written with the rows it speaks of. Times are Autotask's clock.",
 			`entity VARCHAR, table_name VARCHAR, class VARCHAR, complete_through TIMESTAMPTZ, full_at TIMESTAMPTZ,
 			reread_at TIMESTAMPTZ, parent_load BIGINT, parent_id BIGINT, log_loads JSON, load_id BIGINT, run_id BIGINT,
-			updated_at TIMESTAMPTZ`},
+			updated_at TIMESTAMPTZ, progress JSON`},
 		{"_atsync.runs", "One row for each command that worked on this tenant; streams holds its report per entity, quota what it took of the hour's requests.",
 			`run_id BIGINT, tenant VARCHAR, command VARCHAR, started_at TIMESTAMPTZ, ended_at TIMESTAMPTZ, status VARCHAR,
 			requests BIGINT, error VARCHAR, error_class VARCHAR, streams JSON, quota JSON`},

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/atsync/atsync/pipeline"
+	"github.com/atsync/atsync/schemas"
 )
 
 // mostAlternatives is how many OR conditions a query may have; each id of an "in" counts (api.md §3).
@@ -108,6 +109,11 @@ func newSliceQuery(slice pipeline.Slice, size int) (*sliceQuery, error) {
 		fixed = append(fixed, condition{Op: opLte, Field: "id", Value: *slice.Until})
 	}
 	return &sliceQuery{fixed: fixed, size: size, fields: slice.Fields}, nil
+}
+
+// ends reports whether a page is the slice's last: it is not full, and the server does not say that there is more.
+func (q *sliceQuery) ends(page schemas.Page) bool {
+	return page.Rows == 0 || page.Rows < q.size && !page.More
 }
 
 // page returns the body that asks for the page behind an id, or for the first page: ids can be 0 or

@@ -83,8 +83,7 @@ func (r *reader) run(ctx context.Context, emit func(pipeline.Batch) error) error
 		if err != nil {
 			return err
 		}
-		// A page that is not full ends the slice, unless the server says that there is more.
-		last := page.Rows == 0 || page.Rows < r.query.size && !page.More
+		last := r.query.ends(page)
 		if !last {
 			if next, err = r.launch(ctx); err != nil {
 				return err
@@ -116,54 +115,78 @@ func (r *reader) launch(ctx context.Context) (*flight, error) {
 	return f, nil
 }
 
-// land waits for a page and decodes it. A body that is no proper page is asked for again, within the same
-// bounds as a failed request: nothing of it has been kept.
+// land waits for a page and decodes it.
 func (r *reader) land(ctx context.Context, f *flight) (schemas.Page, error) {
 	<-f.done
-	for {
-		if f.err != nil {
-			return schemas.Page{}, f.err
-		}
-		body := f.ans.buf.Bytes()
-		page, err := r.decode(body)
+	if f.err != nil {
+		return schemas.Page{}, f.err
+	}
+	var page schemas.Page
+	sent, err := r.c.page(ctx, f.rq, &f.tries, f.ans, func(body []byte) (err error) {
+		page, err = r.decode(body)
 		if err == nil {
-			if r.begun.IsZero() {
-				r.begun = f.ans.sent.UTC()
-			}
-			r.bytes += int64(f.ans.buf.Len())
+			r.bytes += int64(len(body))
 			if r.c.bodies && page.Rows > 0 {
 				r.kept = append(r.kept, bytes.Clone(body))
 			}
-			r.c.drop(f.ans)
-			if r.c.trace.Page != nil {
-				r.c.trace.Page(r.rq.entity, page.Rows)
-			}
-			return page, nil
 		}
-		err = r.c.unquoted(body, err)
-		r.c.drop(f.ans)
-		f.ans.buf = nil
-		if err := r.c.settle(ctx, f.rq, &f.tries, bodyFailure(f.ans, err)); err != nil {
-			return schemas.Page{}, err
+		return err
+	})
+	if err != nil {
+		return page, err
+	}
+	if r.begun.IsZero() {
+		r.begun = sent
+	}
+	if r.c.trace.Page != nil {
+		r.c.trace.Page(r.rq.entity, page.Rows)
+	}
+	return page, nil
+}
+
+// page decodes an answer, which it takes over, and returns when it was asked for. A body that is no proper page is
+// asked for again, within the same bounds as a failed request: nothing of it has been kept.
+func (c *Client) page(ctx context.Context, rq *request, t *tries, ans answer, decode func(body []byte) error) (sent time.Time, err error) {
+	for {
+		body := ans.buf.Bytes()
+		err := decode(body)
+		if err == nil {
+			c.drop(ans)
+			return ans.sent.UTC(), nil
 		}
-		f.ans, f.err = r.c.call(ctx, f.rq, &f.tries)
+		err = c.unquoted(body, err)
+		c.drop(ans)
+		ans.buf = nil
+		if err := c.settle(ctx, rq, t, bodyFailure(ans, err)); err != nil {
+			return time.Time{}, err
+		}
+		if ans, err = c.call(ctx, rq, t); err != nil {
+			return time.Time{}, err
+		}
 	}
 }
 
 func (r *reader) decode(body []byte) (schemas.Page, error) {
-	page, err := r.dec.Decode(body, r.after)
-	if err == nil && page.Rows == 0 && page.More {
-		err = &failure{kind: kindDisorder, class: pipeline.ClassSource, remedy: remedyReport,
-			err: errors.New("an empty page names a next one")}
+	page, err := decodePage(r.dec, body, r.after, r.until)
+	if err == nil && page.Rows > 0 {
+		r.after = &page.LastID
 	}
-	if err != nil || page.Rows == 0 {
+	return page, err
+}
+
+// decodePage adds a body's rows to the decoder if it is a proper page of the ids after < id <= until.
+func decodePage(dec *schemas.Decoder, body []byte, after, until *int64) (schemas.Page, error) {
+	page, err := dec.Decode(body, after)
+	switch {
+	case err != nil:
 		return page, err
-	}
-	if r.until != nil && page.LastID > *r.until {
+	case page.Rows == 0 && page.More:
+		return page, &failure{kind: kindDisorder, class: pipeline.ClassSource, remedy: remedyReport,
+			err: errors.New("an empty page names a next one")}
+	case page.Rows > 0 && until != nil && page.LastID > *until:
 		return page, &failure{kind: kindFinal, class: pipeline.ClassSource, remedy: remedyReport,
-			err: fmt.Errorf("the page goes on to id %d, though only ids up to %d were asked for", page.LastID, *r.until)}
+			err: fmt.Errorf("the page goes on to id %d, though only ids up to %d were asked for", page.LastID, *until)}
 	}
-	r.after = &page.LastID
 	return page, nil
 }
 
@@ -213,8 +236,8 @@ func (c *Client) Count(ctx context.Context, slice pipeline.Slice) (int64, error)
 	return n, err
 }
 
-// Describe asks for an entity's live fields, and for its UDFs where it can have any. UDFs get the ids of their
-// definitions, if these can be read.
+// Describe asks for an entity's live fields, and at the same time for its UDFs where it can have any. UDFs get the ids of
+// their definitions, if these can be read.
 func (c *Client) Describe(ctx context.Context, entity *schemas.Entity) (*schemas.Metadata, error) {
 	if err := c.ready(ctx); err != nil {
 		return nil, err
@@ -223,31 +246,37 @@ func (c *Client) Describe(ctx context.Context, entity *schemas.Entity) (*schemas
 		return c.describeChild(ctx, entity)
 	}
 	began := time.Now()
-	var m *schemas.Metadata
-	fields, err := c.information(ctx, entity, opFields, "fields", func(body []byte) (err error) {
-		m, err = schemas.ParseMetadata(body, nil)
-		return err
-	})
-	if err != nil || !entity.HasUDF {
-		return m, err
-	}
-	_, err = c.information(ctx, entity, opUDFs, "userDefinedFields", func(body []byte) error {
-		both, err := schemas.ParseMetadata(fields, body)
-		if err == nil {
-			m = both
+	var udfs []byte
+	var udfErr error
+	asked := make(chan struct{})
+	go func() {
+		defer close(asked)
+		if entity.HasUDF {
+			udfs, udfErr = c.information(ctx, entity, opUDFs, "userDefinedFields", func(body []byte) error {
+				_, err := schemas.ParseMetadata([]byte(`{"fields":[{"name":"id","dataType":"integer"}]}`), body)
+				return err
+			})
 		}
+	}()
+	fields, err := c.information(ctx, entity, opFields, "fields", func(body []byte) error {
+		_, err := schemas.ParseMetadata(body, nil)
 		return err
 	})
-	if status, ok := errors.AsType[*statusError](err); ok && status.status == http.StatusNotFound {
-		return m, nil // some entities lack the route (api.md §6)
-	}
-	if err == nil {
-		err = c.identify(ctx, entity, m.UDFs, began)
-	}
+	<-asked
 	if err != nil {
 		return nil, err
 	}
-	return m, nil
+	if status, ok := errors.AsType[*statusError](udfErr); ok && status.status == http.StatusNotFound {
+		udfs, udfErr = nil, nil // some entities lack the route (api.md §6)
+	}
+	if udfErr != nil {
+		return nil, udfErr
+	}
+	m, err := schemas.ParseMetadata(fields, udfs)
+	if err != nil {
+		return nil, c.fail(&request{entity: entity.Name, op: opFields}, &failure{class: pipeline.ClassSource, err: err})
+	}
+	return m, c.identify(ctx, entity, m.UDFs, began)
 }
 
 // information asks for one part of an entity's entityInformation and returns its body.

@@ -111,7 +111,16 @@ func (k *Keeper) Begin(ctx context.Context, spec pipeline.LoadSpec) (pipeline.Lo
 		return nil, err
 	}
 	h := &header{Format: formatVersion, Entity: spec.Table.Entity.Name, Table: spec.Table.Name, Run: spec.RunID, Class: spec.Class,
-		Mode: spec.Mode, Window: spec.Window, Complete: spec.Complete, MissedSince: spec.MissedSince, Started: k.now().UTC()}
+		Mode: spec.Mode, Window: spec.Window, Complete: spec.Complete, Fresh: spec.Fresh, MissedSince: spec.MissedSince, Started: k.now().UTC()}
+	if spec.Fresh {
+		state, err := k.Sink.Stream(ctx, h.Entity)
+		if err != nil {
+			return nil, errors.Join(err, load.Abort())
+		}
+		if state.Checkpoint.Progress != nil {
+			h.Part = 1 // it goes on with what an earlier one has stored
+		}
+	}
 	for _, c := range spec.Table.Columns {
 		h.Columns = append(h.Columns, column{c, c.Type.SQL()})
 	}
@@ -188,6 +197,23 @@ func (l *keptLoad) Commit(ctx context.Context, c pipeline.Commit) (pipeline.Load
 	}
 	l.number(res.LoadID)
 	return res, nil
+}
+
+// Flush makes the pages so far durable in a file of their own, then the rows.
+func (l *keptLoad) Flush(ctx context.Context, cp pipeline.Checkpoint) error {
+	if l.pages == 0 {
+		return l.Load.Flush(ctx, cp)
+	}
+	if err := l.seal(&end{At: l.k.now().UTC(), Pages: l.pages, Checkpoint: cp, Flushed: true}); err != nil {
+		return l.k.fail(l.header.Entity, err)
+	}
+	if err := l.Load.Flush(ctx, cp); err != nil {
+		return errors.Join(err, os.Remove(l.path))
+	}
+	next := *l.header
+	next.Part++
+	l.header, l.pages = &next, 0
+	return nil
 }
 
 // seal ends the file. A load without rows and tombstones only moves a checkpoint: of these the newest is kept.

@@ -53,6 +53,8 @@ type header struct {
 	Mode        pipeline.Mode   `json:"mode"`
 	Window      pipeline.Window `json:"window"`
 	Complete    bool            `json:"complete"`
+	Fresh       bool            `json:"fresh,omitempty"`
+	Part        int64           `json:"part,omitempty"` // of a first load that is stored in parts; 0: it begins here
 	MissedSince time.Time       `json:"missed_since,omitzero"`
 	Started     time.Time       `json:"started"` // our clock, UTC
 }
@@ -76,7 +78,8 @@ type end struct {
 	At          time.Time           `json:"at"` // our clock, UTC
 	Pages       int64               `json:"pages"`
 	Checkpoint  pipeline.Checkpoint `json:"checkpoint"`
-	Kept        bool                `json:"kept,omitempty"` // the stored checkpoint stayed as it was (a backfill)
+	Flushed     bool                `json:"flushed,omitempty"` // the load goes on in a later file
+	Kept        bool                `json:"kept,omitempty"`    // the stored checkpoint stayed as it was (a backfill)
 	Tombstones  []int64             `json:"tombstones,omitempty"`
 	Reason      string              `json:"reason,omitempty"`
 	SourceCount *int64              `json:"source_count,omitempty"`

@@ -181,7 +181,7 @@ func (r *Replay) entries(ctx context.Context, e *schemas.Entity) ([]entry, error
 		}
 	}
 	slices.SortStableFunc(reads, func(a, b entry) int { return a.at.Compare(b.at) })
-	first := slices.IndexFunc(reads, func(it entry) bool { return it.read.Complete && !it.commit.Kept || e.PerParent() })
+	first := slices.IndexFunc(reads, func(it entry) bool { return it.read.Complete && it.read.Part == 0 && !it.commit.Kept || e.PerParent() })
 	if first < 0 {
 		return nil, &pipeline.Error{Class: pipeline.ClassConfig, Tenant: r.Tenant, Entity: e.Name, Op: "replay",
 			Err:    errors.New("no whole read of it is kept in " + filepath.Join(r.Dir, e.Name)),
@@ -275,7 +275,7 @@ func (r *Replay) load(ctx context.Context, it entry, run int64) (res pipeline.Lo
 		return res, err
 	}
 	l, err := r.Sink.Begin(ctx, pipeline.LoadSpec{RunID: run, Table: table, Class: it.read.Class, Window: it.read.Window, Mode: it.read.Mode,
-		Complete: it.read.Complete, MissedSince: it.read.MissedSince})
+		Complete: it.read.Complete, MissedSince: it.read.MissedSince, Fresh: it.read.Fresh && it.read.Part == 0 && !it.commit.Flushed})
 	if err != nil {
 		return res, err
 	}
@@ -321,6 +321,11 @@ func (r *Replay) renumber(cp pipeline.Checkpoint) pipeline.Checkpoint {
 		return is
 	}
 	cp.ParentLoad = ours(cp.ParentLoad)
+	if cp.Progress != nil {
+		progress := *cp.Progress
+		progress.ParentLoad = ours(progress.ParentLoad)
+		cp.Progress = &progress
+	}
 	if cp.LogLoads != nil {
 		logs := make(map[string]int64, len(cp.LogLoads))
 		for entity, was := range cp.LogLoads {
