@@ -113,7 +113,7 @@ func (k *Keeper) Begin(ctx context.Context, spec pipeline.LoadSpec) (pipeline.Lo
 	h := &header{Format: formatVersion, Entity: spec.Table.Entity.Name, Table: spec.Table.Name, Run: spec.RunID, Class: spec.Class,
 		Mode: spec.Mode, Window: spec.Window, Complete: spec.Complete, Fresh: spec.Fresh, MissedSince: spec.MissedSince, Started: k.now().UTC()}
 	if spec.Fresh {
-		state, err := k.Sink.Stream(ctx, h.Entity)
+		state, err := k.Stream(ctx, h.Entity)
 		if err != nil {
 			return nil, errors.Join(err, load.Abort())
 		}

@@ -2,6 +2,7 @@ package rawpages_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -48,7 +49,13 @@ func (r *rig) keep() {
 // begin opens a load of everything and stages pages.
 func (r *rig) begin(at time.Time, complete bool, pages ...string) (pipeline.Load, error) {
 	r.Helper()
-	l, err := r.keeper.Begin(r.Context(), pipeline.LoadSpec{RunID: 7, Table: r.table, Class: schemas.ClassModified, Mode: pipeline.ModeFirst, Complete: complete})
+	return r.load(pipeline.LoadSpec{RunID: 7, Mode: pipeline.ModeFirst, Complete: complete}, at, pages...)
+}
+
+func (r *rig) load(spec pipeline.LoadSpec, at time.Time, pages ...string) (pipeline.Load, error) {
+	r.Helper()
+	spec.Table, spec.Class = r.table, schemas.ClassModified
+	l, err := r.keeper.Begin(r.Context(), spec)
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -148,6 +155,48 @@ func TestReplayGivesBackWhatWasKept(t *testing.T) {
 	got, _ := sink.Stream(t.Context(), "Tickets")
 	if diff := cmp.Diff(want.Checkpoint, got.Checkpoint); diff != "" {
 		t.Errorf("checkpoint (-kept +replayed): %s", diff)
+	}
+}
+
+// TestFirstLoadInParts: a first load that was flushed, interrupted, and finished by another process.
+func TestFirstLoadInParts(t *testing.T) {
+	r := newRig(t)
+	page := func(id int) string { return fmt.Sprintf(`{"items":[{"id":%d,"title":"t"}]}`, id) }
+	fresh := func(id int) pipeline.Load {
+		t.Helper()
+		l, err := r.load(pipeline.LoadSpec{RunID: 7, Mode: pipeline.ModeFirst, Complete: true, Fresh: true}, at(id), page(id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	progress := func(rows int64) pipeline.Checkpoint {
+		return pipeline.Checkpoint{Progress: &pipeline.Progress{StartedAt: at(0), Rows: rows}}
+	}
+	l := fresh(1)
+	if err := l.Flush(t.Context(), progress(1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Abort(); err != nil { // whatever came after the flush
+		t.Fatal(err)
+	}
+	if sink, _, err := r.replayed(); err != nil || len(sink.Rows("tickets", "id")) != 1 {
+		t.Errorf("after the flush: %v", err)
+	}
+	l = fresh(2)
+	if err := l.Flush(t.Context(), progress(2)); err != nil {
+		t.Fatal(err)
+	}
+	r.commit(l, pipeline.Commit{Checkpoint: pipeline.Checkpoint{CompleteThrough: at(0), FullAt: at(0)}})
+	sink, _, err := r.replayed()
+	if st, _ := sink.Stream(t.Context(), "Tickets"); err != nil || len(sink.Rows("tickets", "id")) != 2 || st.Checkpoint.Progress != nil || !st.Checkpoint.FullAt.Equal(at(0)) {
+		t.Errorf("%+v, %v, %v", st.Checkpoint, sink.Rows("tickets", "id"), err)
+	}
+	if err := os.Remove(filepath.Join(r.dir, "Tickets", "00000007-1.jsonl.zst")); err != nil {
+		t.Fatal(err)
+	}
+	if _, run, err := r.replayed(); err == nil || !strings.Contains(run.Streams[0].Error, "no whole read of it is kept") {
+		t.Errorf("without the first part: %+v, %v", run.Streams, err)
 	}
 }
 

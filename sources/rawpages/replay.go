@@ -1,7 +1,6 @@
 package rawpages
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -84,7 +83,7 @@ func (r *Replay) Run(ctx context.Context, entities []*schemas.Entity) (pipeline.
 	if ended := r.Sink.EndRun(after, rec); ended != nil {
 		return rec, errors.Join(err, ended)
 	}
-	if r.Publisher != nil && pipeline.ClassOf(cmp.Or(err, errPartial)) == pipeline.ClassPartial {
+	if r.Publisher != nil && (err == nil || rec.Status == pipeline.StatusPartial) {
 		p, published := r.Publisher.Publish(after)
 		if published != nil {
 			return rec, errors.Join(err, published)
@@ -95,9 +94,6 @@ func (r *Replay) Run(ctx context.Context, entities []*schemas.Entity) (pipeline.
 	}
 	return rec, err
 }
-
-// errPartial stands for what is published in spite of it.
-var errPartial error = &pipeline.Error{Class: pipeline.ClassPartial}
 
 // replay does the work and fills in the run's streams.
 func (r *Replay) replay(ctx context.Context, rec *pipeline.Run, entities []*schemas.Entity) error {
