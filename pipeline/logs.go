@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/atsync/atsync/schemas"
 )
@@ -56,9 +57,10 @@ func lanes(e *schemas.Entity) []lane {
 
 // followLogs tombstones what new rows of the logs say is gone, after looking for it at the source. How far each
 // log was followed is part of the entity's checkpoint: it moves with the commit of the last tombstones, so that a
-// killed run does the rest again. cp is the checkpoint as the run's read has left it, live how many rows there
-// were before.
-func (s *run) followLogs(ctx context.Context, t *schemas.Table, cp Checkpoint, live int64, report *StreamReport) error {
+// killed run does the rest again. A log may tell of a deletion before the row is gone, so what is newer than the overlap was
+// at the run before is looked for once more. cp is the checkpoint as the run's read has left it, before what was stored
+// until then.
+func (s *run) followLogs(ctx context.Context, t *schemas.Table, cp Checkpoint, before StreamState, report *StreamReport) error {
 	next := cp
 	next.LogLoads = maps.Clone(cp.LogLoads)
 	named := map[string][]int64{} // by key
@@ -66,7 +68,7 @@ func (s *run) followLogs(ctx context.Context, t *schemas.Table, cp Checkpoint, l
 		if c := t.Column(l.key); c == nil || l.key != "id" && !c.Queryable {
 			continue
 		}
-		ids, newest, err := s.Sink.Named(ctx, logFeed(l, cp))
+		ids, newest, err := s.Sink.Named(ctx, s.logFeed(l, cp, before.Checkpoint.CompleteThrough))
 		if err != nil {
 			return err
 		}
@@ -97,7 +99,7 @@ func (s *run) followLogs(ctx context.Context, t *schemas.Table, cp Checkpoint, l
 		if i == len(groups)-1 {
 			at = next
 		}
-		if err := s.relist(ctx, t, w, at, live, report); err != nil {
+		if err := s.relist(ctx, t, w, at, before.LiveRows, report); err != nil {
 			return err
 		}
 	}
@@ -106,12 +108,12 @@ func (s *run) followLogs(ctx context.Context, t *schemas.Table, cp Checkpoint, l
 
 // logFeed selects the rows of a log that have come since it was followed last. Those of deletions before the
 // entity was last read whole have nothing to say.
-func logFeed(l lane, cp Checkpoint) Feed {
+func (s *run) logFeed(l lane, cp Checkpoint, through time.Time) Feed {
 	e, _ := schemas.Lookup(l.log) // a catalogue test knows them
 	t := schemas.NewTable(e, nil, nil)
 	return Feed{
 		Table: t.Name, Column: t.Column(l.named).Name, After: cp.LogLoads[l.log],
-		Stamp: t.Column("deletedDateTime").Name, Since: cp.FullAt.Add(-Settle),
+		Stamp: t.Column("deletedDateTime").Name, Since: cp.FullAt.Add(-Settle - s.Overlap), Recent: through.Add(-s.Overlap),
 	}
 }
 
@@ -144,7 +146,7 @@ func (s *run) relist(ctx context.Context, t *schemas.Table, w Window, next Check
 		return err
 	}
 	if w.InField != "id" { // rows that a log names are known to be deleted
-		if err := s.guard(ctx, t.Entity, report.Deleted+int64(len(c.Tombstones)), live); err != nil {
+		if err := s.guardPart(ctx, t, report.Deleted+int64(len(c.Tombstones)), live); err != nil {
 			return err
 		}
 	}

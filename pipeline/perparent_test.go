@@ -219,7 +219,8 @@ func TestRightRemovedSilently(t *testing.T) {
 		"small and emptied, not known": {rows: 3, gone: all, asks: 1},
 		"emptied, all":                 {rows: 40, gone: all, access: pipeline.AccessAll, class: pipeline.ClassGuard, asks: 1},
 		"six of a hundred, no right":   {rows: 100, gone: func(id int64) bool { return id < 6 }, access: pipeline.AccessNone, class: pipeline.ClassRights, asks: 1},
-		"six of a hundred, some":       {rows: 100, gone: func(id int64) bool { return id < 6 }, access: pipeline.AccessRestricted, asks: 1},
+		"six of a hundred, some":       {rows: 100, gone: func(id int64) bool { return id < 6 }, access: pipeline.AccessRestricted, class: pipeline.ClassGuard, asks: 1},
+		"six of 400, some":             {rows: 400, gone: func(id int64) bool { return id < 6 }, access: pipeline.AccessRestricted, asks: 1},
 		"five of a hundred":            {rows: 100, gone: func(id int64) bool { return id < 5 }, access: pipeline.AccessNone},
 	}
 	for name, tt := range tests {

@@ -90,7 +90,7 @@ func TestLanesFitTheCatalogue(t *testing.T) {
 	follow := map[string]int{}
 	for _, e := range schemas.Catalogue() {
 		for _, l := range lanes(e) {
-			f := logFeed(l, Checkpoint{})
+			f := (&run{Runner: &Runner{}}).logFeed(l, Checkpoint{}, time.Time{})
 			log, _ := schemas.Lookup(l.log)
 			if l.key != "id" && schemas.NewTable(e, nil, nil).Column(l.key) == nil || f.Table != schemas.TableName(log.Name) {
 				t.Errorf("%s: %+v", e.Name, l)

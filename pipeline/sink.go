@@ -93,9 +93,10 @@ type Extent struct {
 type Feed struct {
 	Table  string
 	Column string    // holds the ids that the rows name
-	After  int64     // rows written by later loads only
-	Stamp  string    // column of a time …
-	Since  time.Time // … that is at or after this, or NULL
+	After  int64     // rows written by later loads only …
+	Stamp  string    // column of a time
+	Since  time.Time // that is at or after this, or NULL
+	Recent time.Time // … or whose time is at or after this
 }
 
 // Publication describes one published version.

@@ -68,7 +68,7 @@ func (s *run) readNew(ctx context.Context, e *schemas.Entity, o *outline, report
 		return guarded
 	}
 	report.CompleteThrough = plan.Next.CompleteThrough
-	if err := s.followLogs(ctx, in.table, plan.Next, state.LiveRows, report); err != nil {
+	if err := s.followLogs(ctx, in.table, plan.Next, state, report); err != nil {
 		return err
 	}
 	return guarded
@@ -147,18 +147,42 @@ func (s *run) guard(ctx context.Context, e *schemas.Entity, missing, live int64)
 			Remedy: "give the API user's security level back the right to view " + e.Name + ", or leave it out of sync.entities",
 		}
 	}
-	if s.req.AllowDeletes || missing <= max(50, live/50) && (!emptied || live <= 5 && access != AccessRestricted) {
+	most := max(50, live/50)
+	if access == AccessRestricted { // what such a user does not see may well be there
+		most = max(fewDeletes, live/50)
+	}
+	if s.req.AllowDeletes || missing <= most && (!emptied || live <= fewDeletes && access != AccessRestricted) {
 		return nil
 	}
+	return s.guarded(fmt.Errorf("%d of %d rows are no longer listed; nothing was changed", missing, live))
+}
+
+// guarded is the error of a stop at the guard.
+func (s *run) guarded(err error) error {
 	allowed := "atsync sync --full --allow-deletes"
 	if s.rec.Command == "verify" {
 		allowed = "atsync verify --repair --allow-deletes"
 	}
-	return &Error{
-		Class: ClassGuard, Op: "guard",
-		Err:    fmt.Errorf("%d of %d rows are no longer listed; nothing was changed", missing, live),
-		Remedy: "check the API user's rights and lines of business; if the rows are really gone, run: " + allowed,
+	return &Error{Class: ClassGuard, Op: "guard", Err: err,
+		Remedy: "check the API user's rights and lines of business; if the rows are really gone, run: " + allowed}
+}
+
+// guardPart is guard for a read of a part of the table, which may go on from run to run without ever being too much at
+// once: it also counts the whole entity. A source that shows far fewer rows than would be left has lost more than
+// the part shows.
+func (s *run) guardPart(ctx context.Context, t *schemas.Table, missing, live int64) error {
+	if err := s.guard(ctx, t.Entity, missing, live); err != nil || missing <= 0 || s.req.AllowDeletes {
+		return err
 	}
+	shown, err := s.Source.Count(ctx, Slice{Table: t})
+	if err != nil {
+		return err
+	}
+	left := live - missing
+	if left > 0 && (shown < left/2 || left-shown > max(50, left/50)) {
+		return s.guarded(fmt.Errorf("%d of %d rows are no longer listed, and of the other %d the source shows only %d; nothing was changed", missing, live, left, shown))
+	}
+	return nil
 }
 
 // accessTo asks for the user's access to an entity, once a run.
@@ -225,7 +249,7 @@ func (s *run) readParentGroup(ctx context.Context, t *schemas.Table, parents []i
 		if c.Tombstones, err = s.secondLook(ctx, l, t, missing); err != nil {
 			return err
 		}
-		if err := s.guard(ctx, t.Entity, report.Deleted+int64(len(c.Tombstones)), live); err != nil {
+		if err := s.guardPart(ctx, t, report.Deleted+int64(len(c.Tombstones)), live); err != nil {
 			return err
 		}
 	}

@@ -45,7 +45,8 @@ func (s *MemorySink) Named(ctx context.Context, f pipeline.Feed) (values []int64
 	for _, row := range s.rowsOf(f.Table) {
 		newest = max(newest, row.loadID)
 		at, err := time.Parse(stampLayout, row.cells[f.Stamp])
-		if row.loadID <= f.After || err == nil && at.Before(f.Since) {
+		recent := err == nil && !f.Recent.IsZero() && !at.Before(f.Recent)
+		if row.loadID <= f.After && !recent || err == nil && at.Before(f.Since) {
 			continue
 		}
 		if v, err := strconv.ParseInt(row.cells[f.Column], 10, 64); err == nil {

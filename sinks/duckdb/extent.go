@@ -66,7 +66,7 @@ func (w *Warehouse) named(ctx context.Context, f pipeline.Feed) (values []int64,
 	}
 	column, stamp := ident(f.Column), ident(f.Stamp)
 	values, err = queryIDs(ctx, conn, `SELECT DISTINCT `+column+`::BIGINT AS named FROM `+mainTable(f.Table)+`
-		WHERE _load_id > ? AND `+column+` IS NOT NULL AND (`+stamp+` IS NULL OR `+stamp+` >= ?) ORDER BY named`, f.After, f.Since.UTC())
+		WHERE (_load_id > ? OR `+stamp+` >= ?) AND `+column+` IS NOT NULL AND (`+stamp+` IS NULL OR `+stamp+` >= ?) ORDER BY named`, f.After, instant(f.Recent), f.Since.UTC())
 	if err != nil {
 		return nil, 0, err
 	}

@@ -225,7 +225,7 @@ func (c *Client) Count(ctx context.Context, slice pipeline.Slice) (int64, error)
 		var a struct {
 			Count *int64 `json:"queryCount"`
 		}
-		if err := json.Unmarshal(body, &a); err != nil || a.Count == nil {
+		if err := json.Unmarshal(body, &a); err != nil || a.Count == nil || *a.Count < 0 {
 			return errors.New("the answer holds no count")
 		}
 		n = *a.Count
