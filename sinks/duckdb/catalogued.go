@@ -4,30 +4,28 @@ import (
 	"context"
 	"database/sql"
 	"path/filepath"
-	"strings"
 )
 
-// catalogued returns, as an SQL list, the files that views of attached catalogs read, out of their _atsync.files:
+// catalogued returns, as SQL literals, the files that views of attached catalogs read, out of their _atsync.files:
 // those below the catalog's folder, and no others. A publication that is a database of its own has none.
-func catalogued(ctx context.Context, conn *sql.Conn, publications map[string]string) (string, error) {
-	var files []string
+func catalogued(ctx context.Context, conn *sql.Conn, publications map[string]string) (files []string, err error) {
 	for tenant, path := range publications {
 		var n int
 		err := conn.QueryRowContext(ctx, `SELECT count(*) FROM duckdb_tables()
 			WHERE database_name = ? AND schema_name = '_atsync' AND table_name = 'files'`, tenant).Scan(&n)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		if n == 0 {
 			continue
 		}
 		more, err := texts(ctx, conn, `SELECT path FROM `+ident(tenant)+`._atsync.files`)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		folder, err := filepath.Abs(filepath.Dir(path))
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		for _, f := range more {
 			if rel, err := filepath.Rel(folder, f); err == nil && filepath.IsLocal(rel) {
@@ -35,7 +33,7 @@ func catalogued(ctx context.Context, conn *sql.Conn, publications map[string]str
 			}
 		}
 	}
-	return "[" + strings.Join(files, ", ") + "]::VARCHAR[]", nil
+	return files, nil
 }
 
 // texts returns a column of texts.

@@ -100,6 +100,9 @@ func Open(ctx context.Context, opts Options) (*Warehouse, error) {
 		_ = w.db.Close() // the error that matters is err
 		return nil, openError(opts, err)
 	}
+	if err := sweep(opts.Path); err != nil { // it would only take space
+		opts.Logger.WarnContext(ctx, "what an interrupted compaction left can't be removed", "path", opts.Path, "cause", err)
+	}
 	if err := writeHolder(opts.Path, opts.Now()); err != nil { // it would only tell more than DuckDB does
 		opts.Logger.DebugContext(ctx, "who has the warehouse open can't be noted", "cause", err)
 	}
@@ -249,7 +252,17 @@ func connect(ctx context.Context, opts Options) (*duckdb.Connector, error) {
 	begun, told := time.Now(), false
 	deadline := begun.Add(opts.LockWait)
 	for {
+		before, missing := os.Stat(opts.Path)
 		connector, err := duckdb.NewConnector(dsn, nil)
+		if err == nil && missing == nil {
+			// A compaction in another process may have put a new file in place between the opening and the lock.
+			if now, gone := os.Stat(opts.Path); gone != nil || !os.SameFile(before, now) {
+				if err := connector.Close(); err != nil {
+					return nil, err
+				}
+				continue
+			}
+		}
 		if err == nil || !isLocked(err) || !time.Now().Before(deadline) {
 			return connector, err
 		}

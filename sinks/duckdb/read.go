@@ -25,6 +25,8 @@ type ReadOptions struct {
 	MemoryLimit string // "512MB" by default
 	Threads     int    // 2 by default
 	TempDir     string // where large queries spill; a folder of its own below os.TempDir by default
+
+	writable string // the one file that may be written
 }
 
 // OpenReader opens one publication, or a warehouse that no process has open, for reading only. Unqualified table
@@ -102,7 +104,11 @@ func lockDown(ctx context.Context, db *sql.DB, publications map[string]string, t
 	if err != nil {
 		return readError("", "", err)
 	}
-	for _, q := range []string{`SET GLOBAL allowed_paths = ` + files, `SET GLOBAL enable_external_access = false`, `SET GLOBAL lock_configuration = true`} {
+	if opts.writable != "" {
+		files = append(files, literal(opts.writable))
+	}
+	allowed := `[` + strings.Join(files, ", ") + `]::VARCHAR[]`
+	for _, q := range []string{`SET GLOBAL allowed_paths = ` + allowed, `SET GLOBAL enable_external_access = false`, `SET GLOBAL lock_configuration = true`} {
 		if err := s.exec(q); err != nil {
 			return readError("", "", err)
 		}

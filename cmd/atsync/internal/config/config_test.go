@@ -115,7 +115,7 @@ func TestDefaults(t *testing.T) {
 		Autotask: config.Autotask{DiscoveryURL: "https://webservices.autotask.net"},
 		Log:      config.Log{Level: "info", Format: "auto"},
 		Sync: config.Sync{
-			Schedule: "*/15 * * * *", Timezone: "UTC", Entities: []string{"core"}, Overlap: 5 * time.Minute, FullEvery: 168 * time.Hour, Threads: 2, Schema: "evolve",
+			Schedule: "*/15 * * * *", Timezone: "UTC", Entities: []string{"core"}, Overlap: 5 * time.Minute, FullEvery: 168 * time.Hour, Threads: 2, KeepRuns: 9600 * time.Hour, Schema: "evolve",
 		},
 	}
 	for name, pair := range map[string][2]any{

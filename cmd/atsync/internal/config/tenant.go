@@ -35,6 +35,10 @@ type TenantConfig struct {
 
 	FullEvery time.Duration // how long change stamps are trusted; 0: for ever
 
+	KeepRaw  time.Duration // how long pages are kept in RawDir; 0: none are
+	KeepRuns time.Duration // how long runs and loads are
+
+	RawDir       string        // kept pages: data_dir/raw/NAME
 	WorkPath     string        // the private warehouse: data_dir/work/NAME.duckdb
 	SinkType     string        // SinkDuckDB or SinkParquet
 	PublishPath  string        // the file that readers open: the published database, or the catalog of Parquet files
@@ -76,7 +80,9 @@ func (c *Config) Tenant(name string) (TenantConfig, error) {
 		Zone: t.Zone, URL: t.URL, DiscoveryURL: c.Autotask.DiscoveryURL,
 		Schedule: schedule, Cron: t.Sync.Schedule, Location: location,
 		Entities: entities, Overlap: t.Sync.Overlap, Threads: t.Sync.Threads, Schema: t.Sync.Schema,
-		FullEvery:    t.Sync.FullEvery,
+		FullEvery: t.Sync.FullEvery,
+		KeepRaw:   t.Sync.KeepRaw, KeepRuns: t.Sync.KeepRuns,
+		RawDir:       filepath.Join(c.DataDir, "raw", name),
 		WorkPath:     filepath.Join(c.DataDir, "work", name+".duckdb"),
 		SinkType:     c.Sink.Type,
 		PublishPath:  published,

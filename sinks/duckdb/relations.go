@@ -1,0 +1,55 @@
+package duckdb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+)
+
+// CopyParquet writes a query's result to a new Parquet file, ZSTD-compressed, with an instance like OpenSQL's: of all
+// files the query can reach the publications, to read, and the new file. The query is one SELECT from outside.
+// Its errors are DuckDB's own, so that they can be told like those of other queries.
+func CopyParquet(ctx context.Context, publications map[string]string, query, path string) (rows int64, err error) {
+	db, err := OpenSQL(ctx, publications, ReadOptions{writable: path})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	query = strings.TrimRight(query, "; \t\r\n")
+	res, err := db.ExecContext(ctx, "COPY (\n"+query+"\n) TO "+literal(path)+" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 30000, USE_TMP_FILE false)")
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// Relation is a table or a view of a publication.
+type Relation struct {
+	Tenant, Schema, Name string
+	View                 bool
+}
+
+// SQL names the relation in a query over publications.
+func (r Relation) SQL() string { return ident(r.Tenant) + "." + ident(r.Schema) + "." + ident(r.Name) }
+
+// Relations lists the tables and views in a database opened with OpenSQL, by tenant, schema and name.
+func Relations(ctx context.Context, db *sql.DB) (out []Relation, err error) {
+	rows, err := db.QueryContext(ctx, `SELECT database_name, schema_name, table_name, false FROM duckdb_tables() WHERE NOT internal AND NOT temporary
+		UNION ALL SELECT database_name, schema_name, view_name, true FROM duckdb_views() WHERE NOT internal AND NOT temporary ORDER BY ALL`)
+	if err != nil {
+		return nil, readError("", "", err)
+	}
+	defer func() { _ = rows.Close() }() // rows.Err tells
+	for rows.Next() {
+		var r Relation
+		if err := rows.Scan(&r.Tenant, &r.Schema, &r.Name, &r.View); err != nil {
+			return nil, readError("", "", err)
+		}
+		out = append(out, r)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, readError("", "", err)
+	}
+	return out, nil
+}
