@@ -71,7 +71,7 @@ func child(role, args string) error {
 		return readJSON(context.Background(), args)
 	case "merge":
 		return mergeByHand(context.Background(), args)
-	case "change", "copy_parquet", "publish_parquet":
+	case "copy_parquet", "publish_parquet":
 		return lakeChild(role, args)
 	}
 	return fmt.Errorf("no role %q", role)

@@ -8,7 +8,8 @@ import (
 
 // Export runs read on a connection that sees the warehouse as it is at one moment, its views fresh, however long it
 // takes: commits go on beside it. It is how publishers that write files of their own read the warehouse. read may
-// query and COPY … TO other files; it must change nothing, and the connection ends with it.
+// query and COPY … TO other files and, once it has ended the transaction with ROLLBACK, attach files and write to those; it must
+// change nothing of the warehouse, and the connection ends with it.
 func (w *Warehouse) Export(ctx context.Context, read func(ctx context.Context, conn *sql.Conn) error) error {
 	if err := w.lock(ctx); err != nil {
 		return wrap(w.opts, "", "export", err)

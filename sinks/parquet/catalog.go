@@ -18,29 +18,35 @@ import (
 // storageVersion is that of files made here: readable by every DuckDB since 1.0.
 const storageVersion = "v1.0.0"
 
-// makeCatalog writes the catalog of a version beside the current one and returns its name. It starts from a copy of the
-// current one, since a comment on a view's column makes DuckDB look into the view's files: only what differs is made anew.
-func (p *Publisher) makeCatalog(ctx context.Context, m *Manifest) (part string, err error) {
-	part = "." + CatalogName + newPrefix + "part"
-	clear := func() error {
-		return errors.Join(os.RemoveAll(p.dir.path(part)), os.RemoveAll(p.dir.path(part+".wal")))
-	}
+// partCatalog is the catalog while it is made.
+const partCatalog = "." + CatalogName + newPrefix + "part"
+
+// makeCatalog writes the catalog of a version beside the current one, as partCatalog, on a connection that the warehouse lent: an
+// instance of its own would take longer than the rest. It starts from a copy of the current one: only what differs is made anew.
+func (p *Publisher) makeCatalog(ctx context.Context, conn *sql.Conn, m *Manifest) error {
+	path := p.dir.path(partCatalog)
+	clear := func() error { return errors.Join(os.RemoveAll(path), os.RemoveAll(path+".wal")) }
 	if err := clear(); err != nil {
-		return part, err
+		return err
+	}
+	b := builder{ctx, conn}
+	if err := b.exec(`ROLLBACK`); err != nil { // what was read is read: the transaction would not let other files be written
+		return err
 	}
 	fill := func(b builder) error { return b.catalog(p.opts.Folder, m) }
-	if err = p.dir.copy(CatalogName, part); err == nil {
-		err = build(ctx, p.dir.path(part), fill)
+	err := p.dir.copy(CatalogName, partCatalog)
+	if err == nil {
+		err = b.file(path, fill)
 	}
 	if err != nil && ctx.Err() == nil { // there is none, or it is damaged
 		if err = clear(); err == nil {
-			err = build(ctx, p.dir.path(part), fill)
+			err = b.file(path, fill)
 		}
 	}
-	if err == nil {
-		err = syncPath(p.dir.path(part))
+	if err != nil {
+		return errors.Join(fmt.Errorf("catalog: %w", err), clear())
 	}
-	return part, err
+	return syncPath(path)
 }
 
 // An entry is a view of the catalog: one that reads a table's files, or one of the warehouse's own.
@@ -76,8 +82,12 @@ func (b builder) catalog(root string, m *Manifest) error {
 	if err != nil {
 		return err
 	}
+	var files []string
 	for _, t := range m.Tables {
-		if err := b.exec(`INSERT INTO _atsync.files VALUES ` + t.fileRows(root)); err != nil {
+		files = append(files, t.fileRows(root)...)
+	}
+	if len(files) > 0 {
+		if err := b.exec(`INSERT INTO _atsync.files VALUES ` + strings.Join(files, ", ")); err != nil {
 			return err
 		}
 	}
@@ -129,13 +139,13 @@ func (t Table) selectList() string {
 	return strings.Join(cols, ", ")
 }
 
-func (t Table) fileRows(root string) string {
+func (t Table) fileRows(root string) []string {
 	rows := make([]string, len(t.Files))
 	for i, f := range t.Files {
 		rows[i] = fmt.Sprintf("(%s, %s, %s, %d, %d, %s, %s)", literal(t.Schema), literal(t.Name), literal((folder{root: root}).path(f.Path)),
 			f.Rows, f.Bytes, number(f.MinID), number(f.MaxID))
 	}
-	return strings.Join(rows, ", ")
+	return rows
 }
 
 func number(n *int64) string {
@@ -145,13 +155,13 @@ func number(n *int64) string {
 	return strconv.FormatInt(*n, 10)
 }
 
-// builder writes a new DuckDB file, which is the current database of its connection.
+// builder writes a DuckDB file on a connection of any instance.
 type builder struct {
 	ctx  context.Context
 	conn *sql.Conn
 }
 
-// build opens a DuckDB file, made if it is not there, with the schema _atsync and lets fill do the rest.
+// build is builder.file in an instance of its own.
 func build(ctx context.Context, path string, fill func(builder) error) (err error) {
 	db, err := sql.Open("duckdb", "")
 	if err != nil {
@@ -166,15 +176,38 @@ func build(ctx context.Context, path string, fill func(builder) error) (err erro
 	b := builder{ctx, conn}
 	err = b.exec(`SET GLOBAL memory_limit = '192MB'`, `SET GLOBAL threads = 2`, `SET GLOBAL TimeZone = 'UTC'`,
 		`SET GLOBAL temp_directory = `+literal(path+".tmp"),
-		`SET GLOBAL autoinstall_known_extensions = false`, `SET GLOBAL autoload_known_extensions = false`,
-		`ATTACH `+literal(path)+` AS made (STORAGE_VERSION `+literal(storageVersion)+`)`, `USE made`, `BEGIN TRANSACTION`, `CREATE SCHEMA IF NOT EXISTS _atsync`)
+		`SET GLOBAL autoinstall_known_extensions = false`, `SET GLOBAL autoload_known_extensions = false`)
 	if err != nil {
 		return err
 	}
-	if err := fill(b); err != nil {
+	return b.file(path, fill)
+}
+
+// builtName is the catalog of a file while it is filled. No tenant can have it: names begin with a letter.
+const builtName = "_atsync_built"
+
+// file opens a DuckDB file, made if it is not there, as the current database, with the schema _atsync, and lets fill do the rest.
+func (b builder) file(path string, fill func(builder) error) (err error) {
+	var home string
+	if err := b.conn.QueryRowContext(b.ctx, `SELECT current_database()`).Scan(&home); err != nil {
 		return err
 	}
-	return b.exec(`COMMIT`, `CHECKPOINT made`, `USE memory`, `DETACH made`)
+	if err := b.exec(`ATTACH ` + literal(path) + ` AS ` + builtName + ` (STORAGE_VERSION ` + literal(storageVersion) + `)`); err != nil {
+		return err
+	}
+	calm := builder{context.WithoutCancel(b.ctx), b.conn}
+	defer func() { err = errors.Join(err, calm.exec(`USE `+ident(home), `DETACH `+builtName)) }()
+	if err := b.exec(`USE `+builtName, `BEGIN TRANSACTION`); err != nil {
+		return err
+	}
+	err = b.exec(`CREATE SCHEMA IF NOT EXISTS _atsync`)
+	if err == nil {
+		err = fill(b)
+	}
+	if err != nil {
+		return errors.Join(err, calm.exec(`ROLLBACK`))
+	}
+	return b.exec(`COMMIT`, `CHECKPOINT `+builtName)
 }
 
 func (b builder) exec(statements ...string) error {

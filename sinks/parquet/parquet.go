@@ -40,7 +40,7 @@ const (
 const DefaultGrace = time.Hour
 
 // Warehouse is what is published. Export runs read on a connection that sees it as of one moment, views included; read
-// may query and COPY … TO other files.
+// may query, COPY … TO other files and, after ROLLBACK, write attached ones.
 type Warehouse interface {
 	Export(ctx context.Context, read func(ctx context.Context, conn *sql.Conn) error) error
 }

@@ -16,16 +16,17 @@ func literal(text string) string { return schemas.QuoteLiteral(text) }
 // found nothing new.
 type state struct {
 	Load     int64  `json:"load"`     // newest load that changed rows or columns
+	Ended    string `json:"ended"`    // when the last of these ended: a long one ends after such as began later
 	Metadata string `json:"metadata"` // when metadata changed last
 	Views    string `json:"views"`    // sum of the views' texts
 }
 
 func readState(ctx context.Context, conn *sql.Conn) (s state, err error) {
-	err = conn.QueryRowContext(ctx, `SELECT
-		(SELECT coalesce(max(load_id), 0) FROM _atsync.loads WHERE coalesce(inserted, 0) + coalesce(updated, 0) + coalesce(deleted, 0) > 0 OR schema_changed),
+	err = conn.QueryRowContext(ctx, `SELECT coalesce(max(load_id), 0), coalesce(max(ended_at)::VARCHAR, ''),
 		(SELECT coalesce(max(changed_at)::VARCHAR, '') FROM _atsync.metadata),
-		(SELECT coalesce(md5(string_agg(key || '=' || value, ' ' ORDER BY key)), '') FROM _atsync.info WHERE starts_with(key, 'view.'))`).
-		Scan(&s.Load, &s.Metadata, &s.Views)
+		(SELECT coalesce(md5(string_agg(key || '=' || value, ' ' ORDER BY key)), '') FROM _atsync.info WHERE starts_with(key, 'view.'))
+		FROM _atsync.loads WHERE coalesce(inserted, 0) + coalesce(updated, 0) + coalesce(deleted, 0) > 0 OR schema_changed`).
+		Scan(&s.Load, &s.Ended, &s.Metadata, &s.Views)
 	return s, err
 }
 
