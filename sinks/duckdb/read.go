@@ -61,19 +61,23 @@ func OpenSQL(ctx context.Context, publications map[string]string, opts ReadOptio
 	if err != nil {
 		return nil, readError("", "", err)
 	}
-	db := sql.OpenDB(connector)
-	if err := lockDown(ctx, db, publications, tenants, opts); err != nil {
+	gate := &gate{Connector: connector}
+	db := sql.OpenDB(gate)
+	files, err := lockDown(ctx, db, publications, tenants, opts)
+	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
+	gate.shut.Store(files && opts.writable == "")
 	ready = true
 	return db, nil
 }
 
-// lockDown attaches the publications and closes the instance to everything else.
-func lockDown(ctx context.Context, db *sql.DB, publications map[string]string, tenants []string, opts ReadOptions) error {
+// lockDown attaches the publications and closes the instance to everything else but
+// the files that their views read, and tells whether there are such.
+func lockDown(ctx context.Context, db *sql.DB, publications map[string]string, tenants []string, opts ReadOptions) (bool, error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
-		return readError("", "", err)
+		return false, readError("", "", err)
 	}
 	defer discard(conn)
 	if opts.MemoryLimit == "" {
@@ -92,17 +96,17 @@ func lockDown(ctx context.Context, db *sql.DB, publications map[string]string, t
 		`SET GLOBAL autoinstall_known_extensions = false`, `SET GLOBAL autoload_known_extensions = false`,
 	} {
 		if err := s.exec(q); err != nil {
-			return readError("", "", err)
+			return false, readError("", "", err)
 		}
 	}
 	for _, tenant := range tenants {
 		if err := s.exec(`ATTACH ` + literal(publications[tenant]) + ` AS ` + ident(tenant) + ` (READ_ONLY)`); err != nil {
-			return readError(tenant, publications[tenant], err)
+			return false, readError(tenant, publications[tenant], err)
 		}
 	}
 	files, err := catalogued(ctx, conn, publications)
 	if err != nil {
-		return readError("", "", err)
+		return false, readError("", "", err)
 	}
 	if opts.writable != "" {
 		files = append(files, literal(opts.writable))
@@ -110,10 +114,10 @@ func lockDown(ctx context.Context, db *sql.DB, publications map[string]string, t
 	allowed := `[` + strings.Join(files, ", ") + `]::VARCHAR[]`
 	for _, q := range []string{`SET GLOBAL allowed_paths = ` + allowed, `SET GLOBAL enable_external_access = false`, `SET GLOBAL lock_configuration = true`} {
 		if err := s.exec(q); err != nil {
-			return readError("", "", err)
+			return false, readError("", "", err)
 		}
 	}
-	return nil
+	return len(files) > 0, nil
 }
 
 // checkReadable refuses what must not be attached. The probe goes through the driver's cache of instances: that

@@ -1,9 +1,11 @@
 package duckdb
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -16,12 +18,34 @@ func CopyParquet(ctx context.Context, publications map[string]string, query, pat
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := onlyQuery(ctx, db, query); errors.Is(err, errUnparsable) {
+		_, err = db.ExecContext(ctx, query) // says what is wrong
+		return 0, cmp.Or(err, errUnparsable)
+	} else if err != nil {
+		return 0, err
+	}
 	query = strings.TrimRight(query, "; \t\r\n")
 	res, err := db.ExecContext(ctx, "COPY (\n"+query+"\n) TO "+literal(path)+" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 30000, USE_TMP_FILE false)")
 	if err != nil {
 		return 0, err
 	}
 	return res.RowsAffected()
+}
+
+// onlyQuery refuses what is no query. The instance may write one file, so its gate is open.
+func onlyQuery(ctx context.Context, db *sql.DB, query string) error {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }() // goes back to the pool
+	return conn.Raw(func(c any) error {
+		gated, ok := c.(*gatedConn)
+		if !ok {
+			return fmt.Errorf("a connection is a %T", c)
+		}
+		return gated.judge(ctx, query)
+	})
 }
 
 // Relation is a table or a view of a publication.

@@ -198,6 +198,9 @@ func (p *Publisher) copyOut(ctx context.Context, conn *sql.Conn, t *Table, f Fil
 		return 0, err
 	}
 	to := p.dir.path(name)
+	if exists(to) { // DuckDB would write into it, and by its other names it may be published
+		return 0, fmt.Errorf("%s is there already", to)
+	}
 	_, err = conn.ExecContext(ctx, `COPY (`+t.query(f)+`) TO `+literal(to)+` (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE `+strconv.Itoa(rowGroup)+`,
 		DICTIONARY_SIZE_LIMIT 1000, USE_TMP_FILE false, KV_METADATA {atsync_table: `+literal(t.Name)+`, atsync_comment: `+literal(t.Comment)+`, atsync_columns: `+literal(string(about))+`})`)
 	if err != nil {
