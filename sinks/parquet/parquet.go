@@ -53,6 +53,9 @@ type Options struct {
 	Plain  bool             // use neither hard links nor symbolic links; found out where the file system has none
 	Now    func() time.Time // our clock; time.Now by default
 	Logger *slog.Logger     // nil: silent
+
+	// Free tells how many bytes the disk of a folder has left, false if that can't be known; nil: the operating system is asked.
+	Free func(folder string) (int64, bool)
 }
 
 // Publisher publishes one tenant's warehouse. It is safe for concurrent use; two of one folder are not.
@@ -76,6 +79,9 @@ func NewPublisher(w Warehouse, opts Options) *Publisher {
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.Free == nil {
+		opts.Free = freeSpace
 	}
 	if abs, err := filepath.Abs(opts.Folder); err == nil {
 		opts.Folder = abs

@@ -63,14 +63,8 @@ func (p *Publisher) publish(ctx context.Context, recut func(Table) bool) (*Manif
 		if m.Tables, m.Views, err = survey(ctx, conn); err != nil {
 			return err
 		}
-		for i := range m.Tables {
-			last := old.table(m.Tables[i].Schema, m.Tables[i].Name)
-			if recut(last) {
-				last.Files = nil
-			}
-			if err := p.table(ctx, conn, &m.Tables[i], last); err != nil {
-				return fmt.Errorf("table %s: %w", m.Tables[i].Link, err)
-			}
+		if err := p.tables(ctx, conn, m, old, recut); err != nil {
+			return err
 		}
 		if current = old != nil && p.dir.intact(old) && same(old, m); current {
 			return nil
@@ -98,14 +92,45 @@ func same(a, b *Manifest) bool {
 	return err1 == nil && err2 == nil && slices.Equal(one, two)
 }
 
-// table makes t's next generation, or keeps the last one if that has all of it.
-func (p *Publisher) table(ctx context.Context, conn *sql.Conn, t *Table, last Table) error {
-	for _, part := range []string{t.Schema, t.Name} {
-		if part == "" || path.Base(part) != part || part[0] == '.' {
-			return p.refuse("report this", "%q can't be the name of a table's folder", part)
+// tables makes the next generation of each table that has changed, once it is known that all of them fit on the disk.
+func (p *Publisher) tables(ctx context.Context, conn *sql.Conn, m, old *Manifest, recut func(Table) bool) error {
+	kept := make([][]*File, len(m.Tables))
+	need := int64(0)
+	for i := range m.Tables {
+		t := &m.Tables[i]
+		last := old.table(t.Schema, t.Name)
+		var err error
+		if kept[i], err = p.compare(ctx, conn, t, last, recut(last)); err != nil {
+			return fmt.Errorf("table %s: %w", t.Link, err)
+		}
+		need += p.needs(*t, last, kept[i])
+	}
+	if err := p.roomFor(need); err != nil {
+		return err
+	}
+	for i := range m.Tables {
+		if kept[i] == nil {
+			continue
+		}
+		if err := p.write(ctx, conn, &m.Tables[i], kept[i]); err != nil {
+			return fmt.Errorf("table %s: %w", m.Tables[i].Link, err)
 		}
 	}
-	old := last.Files
+	return nil
+}
+
+// compare finds the files that t is to have, and for each the old one that already holds its rows, or nil. If the last generation
+// has all of it, that is t's, and the result is nil.
+func (p *Publisher) compare(ctx context.Context, conn *sql.Conn, t *Table, last Table, recut bool) ([]*File, error) {
+	for _, part := range []string{t.Schema, t.Name} {
+		if part == "" || path.Base(part) != part || part[0] == '.' {
+			return nil, p.refuse("report this", "%q can't be the name of a table's folder", part)
+		}
+	}
+	old := slices.Clone(last.Files)
+	if recut {
+		old = nil
+	}
 	if !sameColumns(last.Columns, t.Columns) { // a folder's files have the same columns
 		for i := range old {
 			old[i].Sum = ""
@@ -113,22 +138,22 @@ func (p *Publisher) table(ctx context.Context, conn *sql.Conn, t *Table, last Ta
 	}
 	files, err := t.measure(ctx, conn, old)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	kept := make([]*File, len(files))
-	changed := len(files) != len(last.Files) || t.Comment != last.Comment
+	changed := len(files) != len(old) || t.Comment != last.Comment
 	for i, f := range files {
 		t.Rows += f.Rows
-		if kept[i] = p.keep(f, last.Files); kept[i] == nil {
+		if kept[i] = p.keep(f, old); kept[i] == nil {
 			changed = true
 		}
 	}
 	if !changed && p.dir.whole(last) {
 		t.Files, t.Folder, t.Generation = last.Files, last.Folder, last.Generation
-		return nil
+		return nil, nil
 	}
 	t.Files = files
-	return p.write(ctx, conn, t, kept)
+	return kept, nil
 }
 
 // keep returns the old file that holds exactly the rows of f, if it is still there.

@@ -77,12 +77,12 @@ func TestOnlyWhatChangedIsWritten(t *testing.T) {
 	h.load(t, 1, upTo(0, 20_000)...)
 	first := h.publish(t)
 	h.sorted(t)
-	if len(first.Files) != 6 || first.Rows != 20_000 || *first.Files[5].MaxID != 19_999 {
+	if len(first.Files) != 5 || first.Rows != 20_000 || *first.Files[4].MaxID != 19_999 {
 		t.Fatalf("%d files: %+v", len(first.Files), first.Files)
 	}
 	h.load(t, 2, upTo(19_000, 20_100)...)
 	second := h.publish(t)
-	if n := h.kept(t, first, second); n != 5 || len(second.Files) != 6 {
+	if n := h.kept(t, first, second); n != 4 || len(second.Files) != 6 {
 		t.Errorf("%d files kept of %d", n, len(second.Files))
 	}
 	h.load(t, 3, 5, 12_345)
@@ -167,40 +167,55 @@ func TestGraceAndPruning(t *testing.T) {
 
 // TestDamage: what was done to the folder by hand is found and made good by the next publication.
 func TestDamage(t *testing.T) {
-	for name, damage := range map[string]func(h *harness, table parquet.Table) error{
-		"a file deleted": func(h *harness, table parquet.Table) error {
-			return os.Remove(filepath.Join(h.out, table.Files[1].Path))
-		},
-		"a file truncated": func(h *harness, table parquet.Table) error {
-			return os.Truncate(filepath.Join(h.out, table.Files[0].Path), 100)
-		},
-		"a stray file": func(h *harness, table parquet.Table) error {
+	h := newHarness(t, parquet.Options{})
+	h.load(t, 1, upTo(0, 4_500)...)
+	h.publish(t)
+	for _, c := range []struct {
+		name   string
+		damage func(table parquet.Table) error
+	}{
+		{"a file deleted", func(table parquet.Table) error { return os.Remove(filepath.Join(h.out, table.Files[1].Path)) }},
+		{"a file truncated", func(table parquet.Table) error { return os.Truncate(filepath.Join(h.out, table.Files[0].Path), 100) }},
+		{"a stray file", func(table parquet.Table) error {
 			return os.WriteFile(filepath.Join(h.out, table.Folder, "stray.parquet"), []byte("PAR1 not"), 0o600)
-		},
-		"the link deleted":    func(h *harness, _ parquet.Table) error { return os.Remove(filepath.Join(h.out, "items")) },
-		"the catalog deleted": func(h *harness, _ parquet.Table) error { return os.Remove(filepath.Join(h.out, parquet.CatalogName)) },
-		"the manifest cut": func(h *harness, _ parquet.Table) error {
-			return os.Truncate(filepath.Join(h.out, parquet.ManifestName), 50)
-		},
-		"the manifest deleted":  func(h *harness, _ parquet.Table) error { return os.Remove(filepath.Join(h.out, parquet.ManifestName)) },
-		"generations deleted":   func(h *harness, _ parquet.Table) error { return os.RemoveAll(filepath.Join(h.out, ".generations")) },
-		"everything is deleted": func(h *harness, _ parquet.Table) error { return os.RemoveAll(h.out) },
+		}},
+		{"the link deleted", func(parquet.Table) error { return os.Remove(filepath.Join(h.out, "items")) }},
+		{"the catalog deleted", func(parquet.Table) error { return os.Remove(filepath.Join(h.out, parquet.CatalogName)) }},
+		{"the manifest cut", func(parquet.Table) error { return os.Truncate(filepath.Join(h.out, parquet.ManifestName), 50) }},
+		{"the manifest deleted", func(parquet.Table) error { return os.Remove(filepath.Join(h.out, parquet.ManifestName)) }},
+		{"generations deleted", func(parquet.Table) error { return os.RemoveAll(filepath.Join(h.out, ".generations")) }},
+		{"everything deleted", func(parquet.Table) error { return os.RemoveAll(h.out) }},
 	} {
-		t.Run(name, func(t *testing.T) {
-			h := newHarness(t, parquet.Options{})
-			h.load(t, 1, upTo(0, 4_500)...)
-			if err := damage(h, h.publish(t)); err != nil {
-				t.Fatal(err)
-			}
-			if pending, err := h.publisher.Pending(t.Context()); err != nil || !pending {
-				t.Errorf("pending %v, error %v", pending, err)
-			}
-			h.publish(t)
-			if pending, err := h.publisher.Pending(t.Context()); err != nil || pending {
-				t.Errorf("made good: pending %v, error %v", pending, err)
-			}
-		})
+		if err := c.damage(h.table(t, "items")); err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		if pending, err := h.publisher.Pending(t.Context()); err != nil || !pending {
+			t.Errorf("%s: pending %v, error %v", c.name, pending, err)
+		}
+		h.publish(t)
+		if pending, err := h.publisher.Pending(t.Context()); err != nil || pending {
+			t.Errorf("%s, made good: pending %v, error %v", c.name, pending, err)
+		}
 	}
+}
+
+// TestFullDisk: what would not fit is not begun, and says what to do.
+func TestFullDisk(t *testing.T) {
+	free := int64(1 << 40)
+	h := newHarness(t, parquet.Options{Free: func(string) (int64, bool) { return free, true }})
+	h.load(t, 1, 1)
+	before := h.publish(t)
+	h.load(t, 2, 1, 2)
+	free = 3 << 20
+	_, err := h.publisher.Publish(t.Context())
+	if e, ok := errors.AsType[*pipeline.Error](err); !ok || e.Class != pipeline.ClassSink || !strings.Contains(e.Remedy, "free space") || !strings.Contains(err.Error(), "3 MB left") {
+		t.Errorf("%v", err)
+	}
+	if diff := cmp.Diff(before, h.table(t, "items")); diff != "" {
+		t.Errorf("a publication that did not fit: %s", diff)
+	}
+	free = 1 << 40
+	h.publish(t)
 }
 
 func TestRefusals(t *testing.T) {

@@ -127,7 +127,7 @@ func rangeOf(from []*int64, first int) string {
 func (t Table) cuts(ctx context.Context, conn *sql.Conn, f File, most, newest int64) (at []*int64, err error) {
 	tail := f.Rows
 	if newest > 0 {
-		tail -= f.Rows / 10
+		tail = (f.Rows - f.Rows/10) / most * most
 	}
 	rows, err := conn.QueryContext(ctx, fmt.Sprintf(`SELECT id FROM (SELECT id, row_number() OVER (ORDER BY id) - 1 AS n FROM %s WHERE id BETWEEN %d AND %d)
 		WHERE n > 0 AND CASE WHEN n < %[4]d THEN n %% %[5]d ELSE (n - %[4]d) %% %[6]d END = 0 ORDER BY id`,
