@@ -4,9 +4,11 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/atsync/atsync/pipeline/pipelinetest"
 )
 
 func TestMain(m *testing.M) {
-	killChild()
+	pipelinetest.KillChild(killHarness())
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("database/sql.(*DB).connectionOpener"))
 }

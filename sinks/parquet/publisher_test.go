@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -119,7 +120,16 @@ func byLink(t *testing.T, out string) reader {
 // TestPublisher reads every version by the catalog and by the links.
 func TestPublisher(t *testing.T) {
 	pipelinetest.TestPublisher(t, func(t *testing.T) *pipelinetest.PublisherHarness {
-		h := newHarness(t, parquet.Options{})
+		ahead := time.Duration(0)
+		h := newHarness(t, parquet.Options{Now: func() time.Time { return time.Now().Add(ahead) }})
+		h.Pass = func(*testing.T) { ahead += parquet.DefaultGrace }
+		h.Versions = func(t *testing.T) int {
+			folders, err := os.ReadDir(filepath.Join(h.out, ".generations", "widgets"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(folders)
+		}
 		h.Published = func(t *testing.T, table string, by ...string) ([]map[string]string, bool) {
 			rows, ok := byCatalog(t, h.out)(t, table, by...)
 			linked, there := byLink(t, h.out)(t, table, by...)
