@@ -32,7 +32,7 @@ func TestReadersAgree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := load(t.Context(), h.Sink, 2, upTo(1, 9_000)...); err != nil { // files enough for readers to put together
+	if err := load(t.Context(), h.Sink, 2, upTo(1, 4_500)...); err != nil { // files enough for readers to put together
 		t.Fatal(err)
 	}
 	h.publish(t)
