@@ -17,7 +17,7 @@ type workload struct {
 }
 
 // requests estimates what a read costs, its metadata left out. It follows the reads of stream.go: a page more
-// than there are full ones, two counts that confirm what takes more than a page, one count ahead of a
+// than there are full ones, a count that confirms what takes more than a page, one count ahead of a
 // large whole read, and a second look at what a whole read no longer shows.
 func (w workload) requests() int64 {
 	if w.mode == ModeParent {
@@ -32,7 +32,7 @@ func (w workload) requests() int64 {
 	}
 	n := reads(w.rows)
 	if w.rows > pageSize {
-		n += 2
+		n++
 	}
 	large := slices.Contains([]string{"medium", "large", "huge"}, w.entity.Size)
 	if w.mode == ModeFirst && (large || w.live > 0) || w.mode == ModeFull && w.live > pageSize {

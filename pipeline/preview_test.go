@@ -135,7 +135,7 @@ func TestPlanOfChildren(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	p = l.plan(t, false, "TicketSecondaryResources")
-	if s := p.Streams[0]; s.Mode != pipeline.ModeFull || s.Requests != 1+5+2 {
+	if s := p.Streams[0]; s.Mode != pipeline.ModeFull || s.Requests != 1+5+1 {
 		t.Errorf("without its parent: %+v", s)
 	}
 }

@@ -16,22 +16,25 @@ import (
 // Waiting pages are staged together, up to this many rows.
 const batchRows = 4000
 
-// A first load is flushed while its pages are waited for, as often as flushing takes a tenth of the time.
+// A first load is flushed as often as flushing takes a tenth of the time. While rows come faster than Autotask ever sends
+// them it is not: one that would be read again in seconds is cheaper to store in one go.
 const (
 	flushPause = 9                     // times as long as the last flush took
-	firstFlush = 20 * time.Millisecond // what the first one is taken to take
-	flushDelay = 5 * time.Second       // for how long one waits while there are pages to be staged: large flushes cost less a row
+	firstFlush = 50 * time.Millisecond // what the first one is taken to take
+	flushDelay = 5 * time.Second       // the longest pause
+	fastRows   = 20_000                // a second
+	manyBytes  = 32 << 20              // of a load that has been flushed are flushed however fast they come: a sink may hold them in memory
 )
 
 // stage stages what the workers have read until the read is complete. Rows of a first load are made durable together
 // with the ranges that are left; the last ones are left to the commit.
 func (d *division) stage(ctx context.Context) error {
 	put := d.load.stage(ctx)
-	staged, due := false, time.Now().Add(flushPause*firstFlush)
+	f := flusher{l: d.load, plan: d.plan, last: time.Now(), took: firstFlush, rows: d.load.distinct}
 	for {
 		var wake <-chan time.Time
-		if staged {
-			wake = time.After(time.Until(due))
+		if f.waits() {
+			wake = time.After(time.Until(f.due()))
 		}
 		pages, left, done, err := d.take(ctx, wake)
 		if err != nil {
@@ -47,30 +50,50 @@ func (d *division) stage(ctx context.Context) error {
 				release(pages)
 				return err
 			}
-			staged = d.load.spec.Fresh
 		}
 		if done {
 			return nil
 		}
-		if now := time.Now(); staged && (now.After(due.Add(flushDelay)) || !now.Before(due) && !d.busy()) {
-			if err := d.load.load.Flush(ctx, d.plan.checkpoint(left, d.load.distinct)); err != nil {
+		if f.waits() && !time.Now().Before(f.due()) {
+			if err := f.flush(ctx, left); err != nil {
 				return err
 			}
-			took := time.Since(now)
-			if !d.load.flushed {
-				took = firstFlush // it created the table, which any load has to
-			}
-			d.load.flushed, staged = true, false
-			due = time.Now().Add(flushPause * took)
 		}
 	}
 }
 
-// busy reports whether pages are waiting to be staged.
-func (d *division) busy() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.waiting) > 0
+// flusher decides when a first load is flushed.
+type flusher struct {
+	l    *streamLoad
+	plan Plan
+	last time.Time     // flush
+	took time.Duration // it took so long
+	rows int64         // of the load that are stored
+}
+
+// waits reports whether rows wait to be flushed.
+func (f *flusher) waits() bool { return f.l.spec.Fresh && f.l.distinct > f.rows }
+
+// due returns when the rows that wait are to be flushed.
+func (f *flusher) due() time.Time {
+	pause := min(flushPause*f.took, flushDelay)
+	if !f.l.flushed || f.l.bytes < manyBytes {
+		pause = max(pause, time.Duration(f.l.distinct-f.rows)*time.Second/fastRows) // by then they will not have come fast
+	}
+	return f.last.Add(pause)
+}
+
+func (f *flusher) flush(ctx context.Context, left []Range) error {
+	began := time.Now()
+	if err := f.l.load.Flush(ctx, f.plan.checkpoint(left, f.l.distinct)); err != nil {
+		return err
+	}
+	f.last, f.rows, f.l.bytes = time.Now(), f.l.distinct, 0
+	if f.l.flushed { // the first one created the table, which any load has to
+		f.took = f.last.Sub(began)
+	}
+	f.l.flushed = true
+	return nil
 }
 
 // take waits for pages, for the end of the read, or to be woken, and returns all pages that are waiting with the ranges

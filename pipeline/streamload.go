@@ -14,6 +14,7 @@ type streamLoad struct {
 	requests int64 // the source's counter when the load began
 	distinct int64 // rows read, those that an interrupted load has stored included; no read brings an id twice
 	lastID   int64 // the greatest, if there are any
+	bytes    int64 // staged and not flushed
 	flushed  bool  // some rows of this load are stored already
 	divided  bool  // read by several workers, or in several runs
 }
@@ -39,6 +40,7 @@ func (l *streamLoad) stage(ctx context.Context) func(Batch) error {
 			}
 			l.distinct++
 		}
+		l.bytes += batchBytes(b)
 		if err := l.outdated(ctx, l.spec.Table, b.Rejects); err != nil {
 			return err
 		}
@@ -60,6 +62,18 @@ func (l *streamLoad) commit(ctx context.Context, c Commit, report *StreamReport)
 	report.Deleted += res.Deleted
 	report.Rejected += res.Rejected
 	return nil
+}
+
+// batchBytes returns about how much memory a batch takes.
+func batchBytes(b Batch) (n int64) {
+	for _, column := range b.Record.Columns() {
+		for _, buffer := range column.Data().Buffers() {
+			if buffer != nil {
+				n += int64(buffer.Len())
+			}
+		}
+	}
+	return n
 }
 
 // batchIDs returns the id column of a batch.

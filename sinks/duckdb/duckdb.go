@@ -90,13 +90,13 @@ func Open(ctx context.Context, opts Options) (*Warehouse, error) {
 	}
 	w := &Warehouse{
 		opts:    opts,
-		db:      sql.OpenDB(connector),
+		db:      sql.OpenDB(patient{connector}),
 		commit:  make(chan struct{}, 1),
 		loading: map[string]*load{}, memoryMB: opts.MemoryMB,
 		running: map[int64]bool{},
 	}
 	w.db.SetMaxIdleConns(2)
-	if err := w.prepare(ctx); err != nil {
+	if err := w.prepare(ctx, connector); err != nil {
 		_ = w.db.Close() // the error that matters is err
 		return nil, openError(opts, err)
 	}
@@ -150,7 +150,7 @@ func (o Options) complete() (Options, error) {
 }
 
 // prepare settles the session, the table function and the system tables of a freshly opened instance.
-func (w *Warehouse) prepare(ctx context.Context) error {
+func (w *Warehouse) prepare(ctx context.Context, connector *duckdb.Connector) error {
 	conn, err := w.db.Conn(ctx)
 	if err != nil {
 		return err
@@ -167,7 +167,7 @@ func (w *Warehouse) prepare(ctx context.Context) error {
 	if _, err := conn.ExecContext(ctx, `SET GLOBAL TimeZone = 'UTC'`); err != nil {
 		return err
 	}
-	if w.feeds, err = registerFeeds(ctx, conn); err != nil {
+	if w.feeds, err = registerFeeds(ctx, connector); err != nil {
 		return err
 	}
 	if err := w.createSystem(ctx); err != nil {

@@ -3,6 +3,7 @@ package duckdb
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strconv"
@@ -49,7 +50,15 @@ type feeds struct {
 }
 
 // registerFeeds registers the table function and finds out which way of writing works with this DuckDB.
-func registerFeeds(ctx context.Context, conn *sql.Conn) (*feeds, error) {
+func registerFeeds(ctx context.Context, connector *duckdb.Connector) (*feeds, error) {
+	ctx = context.WithoutCancel(ctx)                        // see patient
+	db := sql.OpenDB(struct{ driver.Connector }{connector}) // the driver wants a connection of its own; closing it leaves the instance
+	defer func() { _ = db.Close() }()                       // only releases the connection
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer discard(conn)
 	f := &feeds{open: map[int64]*feed{}, direct: true}
 	handle, err := duckdb.NewTypeInfo(duckdb.TYPE_BIGINT)
 	if err != nil {

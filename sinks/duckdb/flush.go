@@ -10,10 +10,11 @@ import (
 )
 
 // DuckDB folds its log into the file when it is this long. That writes the last row group again, which a load that flushes
-// page by page would pay for every second, so its log may grow longer.
+// page by page would pay for every second, so its log may grow longer. What the log holds is in memory, too, so it must stay
+// well below the memory limit: a checkpoint that cannot get the memory it needs ends the warehouse.
 const (
 	logSize        = "16MB"
-	logSizeFlushed = "128MB"
+	logSizeFlushed = "64MB"
 )
 
 // letLogGrow sets how long the log may get while n loads are flushed.
@@ -54,7 +55,7 @@ func (l *load) flush(ctx context.Context, cp pipeline.Checkpoint) error {
 	}
 	if !l.grown {
 		l.grown = true
-		if err := l.w.letLogGrow(ctx, 1); err != nil {
+		if err := errors.Join(l.w.letLogGrow(ctx, 1), l.w.growMemory(ctx)); err != nil {
 			return err
 		}
 	}

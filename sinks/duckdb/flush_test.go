@@ -122,7 +122,7 @@ func TestLogGrowsWhileFlushing(t *testing.T) {
 			t.Errorf("%s: %s, want %s", when, got, want)
 		}
 	}
-	const short, long = "15.2 MiB", "122.0 MiB"
+	const short, long = "15.2 MiB", "61.0 MiB"
 	a := flushed(t, w, testTable(), 10)
 	b := flushed(t, w, gadgets(), 10)
 	check("two loads", long)

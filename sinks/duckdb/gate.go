@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"regexp"
 	"sync/atomic"
-
-	duckdb "github.com/duckdb/duckdb-go/v2"
 )
 
 // gate lets connections run nothing but queries once it is shut. DuckDB's allowed_paths can't tell reading from writing: where
@@ -24,7 +22,7 @@ func (g *gate) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, ok := c.(*duckdb.Conn)
+	conn, ok := c.(queryConn)
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("a connection is a %T", c), c.Close())
 	}
@@ -40,8 +38,17 @@ func (g *gate) Close() error {
 	return c.Close()
 }
 
+// queryConn is what the driver's connections can do, and those of patient.
+type queryConn interface {
+	driver.Conn
+	driver.ExecerContext
+	driver.QueryerContext
+	driver.NamedValueChecker
+}
+
+// gatedConn has no PrepareContext, so that no statement goes past it.
 type gatedConn struct {
-	*duckdb.Conn
+	queryConn
 	gate *gate
 }
 
@@ -50,7 +57,7 @@ func (c *gatedConn) ExecContext(ctx context.Context, query string, args []driver
 	if err := c.check(ctx, query); err != nil {
 		return nil, err
 	}
-	return c.Conn.ExecContext(ctx, query, args)
+	return c.queryConn.ExecContext(ctx, query, args)
 }
 
 // QueryContext implements driver.QueryerContext.
@@ -58,20 +65,15 @@ func (c *gatedConn) QueryContext(ctx context.Context, query string, args []drive
 	if err := c.check(ctx, query); err != nil {
 		return nil, err
 	}
-	return c.Conn.QueryContext(ctx, query, args)
-}
-
-// PrepareContext implements driver.ConnPrepareContext.
-func (c *gatedConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	if err := c.check(ctx, query); err != nil {
-		return nil, err
-	}
-	return c.Conn.PrepareContext(ctx, query)
+	return c.queryConn.QueryContext(ctx, query, args)
 }
 
 // Prepare implements driver.Conn.
 func (c *gatedConn) Prepare(query string) (driver.Stmt, error) {
-	return c.PrepareContext(context.Background(), query)
+	if err := c.check(context.Background(), query); err != nil {
+		return nil, err
+	}
+	return c.queryConn.Prepare(query)
 }
 
 // errNoQuery is what becomes of a statement that is no query. The words are those of DuckDB's own refusals.
@@ -97,7 +99,7 @@ var errUnparsable = errors.New("the query can't be parsed")
 // judge refuses everything that DuckDB's parser does not take for queries alone.
 func (c *gatedConn) judge(ctx context.Context, query string) (err error) {
 	query = query[len(explain.FindString(query)):]
-	rows, err := c.Conn.QueryContext(ctx, `SELECT j->>'error', coalesce(j->>'error_type', '') FROM (SELECT json_serialize_sql(`+literal(query)+`) AS j)`, nil)
+	rows, err := c.queryConn.QueryContext(ctx, `SELECT j->>'error', coalesce(j->>'error_type', '') FROM (SELECT json_serialize_sql(`+literal(query)+`) AS j)`, nil)
 	if err != nil {
 		return err
 	}

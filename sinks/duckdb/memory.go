@@ -11,23 +11,23 @@ import (
 // instance, with all its connections.
 const narrowColumns = 80
 
-// freshMB is what first loads need beside that: what their flushes have left in the log is in memory, too, until DuckDB
-// folds the log into the file.
-const freshMB = 256
+// flushMB is what first loads that are flushed need beside that: what they have left in the log is in memory, too, until
+// DuckDB folds the log into the file.
+const flushMB = 128
 
 // growMemory raises the memory limit to what the open loads need: 1.5 MB for each further column. It is never lowered: the
 // next wide load needs the same.
 func (w *Warehouse) growMemory(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	columns, fresh := 0, 0
+	columns := 0
 	for _, l := range w.loading {
 		columns += len(l.spec.Table.Columns)
-		if l.spec.Fresh {
-			fresh = freshMB
-		}
 	}
-	need := w.opts.MemoryMB + fresh + max(0, columns-narrowColumns)*3/2
+	need := w.opts.MemoryMB + max(0, columns-narrowColumns)*3/2
+	if w.flushing > 0 {
+		need += flushMB
+	}
 	if need <= w.memoryMB {
 		return nil
 	}

@@ -31,15 +31,22 @@ type ReadOptions struct {
 
 // OpenReader opens one publication, or a warehouse that no process has open, for reading only. Unqualified table
 // names resolve. It sees the version that is there now for as long as it is open; open it anew for a newer one.
+// Its statements are not interrupted when their context ends.
 func OpenReader(ctx context.Context, path string) (*sql.DB, error) {
-	return OpenSQL(ctx, map[string]string{"warehouse": path}, ReadOptions{})
+	return attach(ctx, map[string]string{"warehouse": path}, ReadOptions{}, func(c *duckdb.Connector) driver.Connector { return patient{c} })
 }
 
 // OpenSQL opens publications for queries from outside: each is attached read-only under its tenant's name. The
 // instance is in memory and locked down: a query cannot write or read another file, attach, load an extension or
 // change a setting. With one tenant its tables need no prefix.
-// A warehouse that is open in this process or another is refused.
+// A warehouse that is open in this process or another is refused. Queries are interrupted when their context ends; for
+// what that costs (see patient) this is for processes that end soon after.
 func OpenSQL(ctx context.Context, publications map[string]string, opts ReadOptions) (*sql.DB, error) {
+	return attach(ctx, publications, opts, func(c *duckdb.Connector) driver.Connector { return c })
+}
+
+// attach opens an instance in memory, attaches the publications and locks it down.
+func attach(ctx context.Context, publications map[string]string, opts ReadOptions, manner func(*duckdb.Connector) driver.Connector) (*sql.DB, error) {
 	for tenant, path := range publications {
 		if err := checkReadable(tenant, path); err != nil {
 			return nil, readError(tenant, path, err)
@@ -61,7 +68,7 @@ func OpenSQL(ctx context.Context, publications map[string]string, opts ReadOptio
 	if err != nil {
 		return nil, readError("", "", err)
 	}
-	gate := &gate{Connector: connector}
+	gate := &gate{Connector: manner(connector)}
 	db := sql.OpenDB(gate)
 	files, err := lockDown(ctx, db, publications, tenants, opts)
 	if err != nil {

@@ -210,9 +210,13 @@ func (b builder) file(path string, fill func(builder) error) (err error) {
 	return b.exec(`COMMIT`, `CHECKPOINT `+builtName)
 }
 
+// exec runs statements, each to its end: an instance whose statements were interrupted may keep its files open for good.
 func (b builder) exec(statements ...string) error {
 	for _, q := range statements {
-		if _, err := b.conn.ExecContext(b.ctx, q); err != nil {
+		if err := context.Cause(b.ctx); err != nil {
+			return err
+		}
+		if _, err := b.conn.ExecContext(context.WithoutCancel(b.ctx), q); err != nil {
 			return err
 		}
 	}
