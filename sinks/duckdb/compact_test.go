@@ -171,7 +171,7 @@ func compactForever(ctx context.Context, path string) error {
 // whole, and no unfinished file. ATSYNC_TEST_KILLS sets how often.
 func TestKillCompaction(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "acme.duckdb")
-	for round := range rounds(t, 6) {
+	for round := range rounds(t, 3) {
 		acked := killOnce(t, path, fmt.Sprint("compacting ", lastLoad(t, path)+2), time.Duration(round%25)*4*time.Millisecond, "compact")
 		checkKilled(t, path, acked)
 		checkNoRemains(t, path)
