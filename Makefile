@@ -30,6 +30,16 @@ test: ## Run all tests
 race: ## Run all tests under the race detector
 	$(GO) test -race -timeout 20m $(PACKAGES)
 
+PAGES := ./cmd/atsync/internal/web/browsertest
+
+.PHONY: pages
+pages: ## Look at the status pages in a browser (needs chromium)
+	$(GO) test -count=1 -tags pages -timeout 5m $(PAGES)
+
+.PHONY: screenshots
+screenshots: ## Take the pictures in docs/images anew
+	ATSYNC_SCREENSHOTS=$(CURDIR)/docs/images $(GO) test -count=1 -tags pages -timeout 5m -run TestPages $(PAGES)
+
 .PHONY: lint
 lint: golangci vuln ## Check style, layers and known vulnerabilities
 

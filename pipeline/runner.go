@@ -26,6 +26,7 @@ type Runner struct {
 	Now       func() time.Time // nil: time.Now
 
 	PublishEvery time.Duration // publish at most this often; 0: after every run that changed something
+	StopWithin   time.Duration // once stopped, how long recording and publishing may take; 0: as long as otherwise
 
 	Streams     int           // entities read side by side; 0: 4
 	Threads     int           // pages of one entity asked for side by side; 0: 2. The source has the last word
@@ -91,12 +92,15 @@ func (s *run) perform(ctx context.Context) (Run, error) {
 		return s.rec, err
 	}
 	s.rec.ID = id
+	if s.Trace != nil && s.Trace.RunStarted != nil {
+		s.Trace.RunStarted(s.rec)
+	}
 
 	runErr := s.execute(ctx)
 	s.finish(ctx, runErr)
 
 	// The outcome is recorded and published even if a person has stopped the run.
-	after, stop := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
+	after, stop := r.afterwards(ctx)
 	defer stop()
 	if err := r.Sink.EndRun(after, s.rec); err != nil {
 		return s.unfinished(r.locate(err, "", "end run"), s.outcome(runErr))
@@ -110,6 +114,24 @@ func (s *run) perform(ctx context.Context) (Run, error) {
 		return s.rec, err
 	}
 	return s.rec, s.outcome(runErr)
+}
+
+// afterwards returns a context for what is done after the last stream. It outlives ctx, but not for longer than
+// StopWithin.
+func (r *Runner) afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
+	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
+	if r.StopWithin > 0 {
+		context.AfterFunc(ctx, func() {
+			timer := time.NewTimer(r.StopWithin)
+			defer timer.Stop()
+			select {
+			case <-timer.C:
+				cancel()
+			case <-after.Done():
+			}
+		})
+	}
+	return after, cancel
 }
 
 // unfinished notes in the run's record that what was read could not be recorded or shown to readers.

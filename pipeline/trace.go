@@ -7,6 +7,7 @@ import (
 // Trace is told what happens while it happens: progress, logs, metrics and the web feed hang on it.
 // Every field may be nil. Functions are called concurrently and must return quickly.
 type Trace struct {
+	RunStarted     func(Run) // its record has an id now
 	StreamStarted  func(entity, mode string)
 	StreamTotal    func(entity string, rows int64) // from query/count
 	Page           func(entity string, rows int)   // one page read and checked

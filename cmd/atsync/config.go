@@ -24,7 +24,7 @@ func newConfigCommand(e *env) *cobra.Command {
 		Args:    cobra.ArbitraryArgs,
 		RunE:    onlySubcommands,
 	}
-	cmd.AddCommand(newConfigCheckCommand(e), newConfigSchemaCommand(e), newConfigShowCommand(e))
+	cmd.AddCommand(newConfigCheckCommand(e), newConfigSchemaCommand(e), newConfigShowCommand(e), newConfigPasswordCommand(e))
 	return cmd
 }
 

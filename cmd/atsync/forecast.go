@@ -10,6 +10,7 @@ import (
 
 	"github.com/robfig/cron/v3"
 
+	"github.com/atsync/atsync/cmd/atsync/internal/config"
 	"github.com/atsync/atsync/cmd/atsync/internal/console"
 	"github.com/atsync/atsync/pipeline"
 )
@@ -46,6 +47,32 @@ func paceOf(schedule cron.Schedule, from time.Time) pace {
 	return p
 }
 
+// tempo is how often each of a tenant's entities is read.
+type tempo struct {
+	runs pace            // of all schedules together
+	own  pace            // of the tenant's own schedule, which entities follow that are in no group
+	of   map[string]pace // of the group that an entity is in
+}
+
+// tempoOf counts the runs of a tenant's schedules.
+func tempoOf(t config.TenantConfig, now time.Time) tempo {
+	out := tempo{own: paceOf(t.Schedule, now.In(t.Location)), of: map[string]pace{}}
+	for _, s := range t.Schedules {
+		if s.Group == "" {
+			out.runs.perDay += out.own.perDay
+			out.runs.perHour += out.own.perHour
+			continue
+		}
+		p := paceOf(s.When, now.In(t.Location))
+		out.runs.perDay += p.perDay
+		out.runs.perHour += p.perHour
+		for _, e := range s.Entities {
+			out.of[e.Name] = p
+		}
+	}
+	return out
+}
+
 // interval is the time between two runs; 0 if there are none.
 func (p pace) interval() time.Duration {
 	if p.perDay == 0 {
@@ -56,40 +83,48 @@ func (p pace) interval() time.Duration {
 
 // forecast is what a plan comes to on a tenant's schedule. Requests include a login a run.
 type forecast struct {
-	Schedule    string  `json:"schedule"`
-	Timezone    string  `json:"timezone"`
-	RunsPerDay  float64 `json:"runs_per_day"`
-	RunsPerHour int64   `json:"runs_in_busiest_hour"`
-	Requests    int64   `json:"requests"`                 // of the next run
-	Later       int64   `json:"requests_later"`           // of each run after it
-	Daily       int64   `json:"requests_per_day"`         // on the schedule, the next run left out
-	BusiestHour int64   `json:"requests_in_busiest_hour"` // what comes once a day included
-	Threshold   int64   `json:"threshold"`                // requests an hour, all integrations together
-	Assumed     bool    `json:"threshold_assumed"`        // nobody has asked
-	Used        int64   `json:"used"`                     // now, by all integrations
-	Share       float64 `json:"share_of_threshold"`       // of the busiest hour, 0.03 is 3 %
-	Fits        bool    `json:"fits"`                     // the next run and the busiest hour, beside what is used now
-	Verdict     string  `json:"verdict"`
-	Remedy      string  `json:"remedy,omitempty"` // what to change if it does not fit
+	Schedule    string   `json:"schedule"`
+	Timezone    string   `json:"timezone"`
+	Groups      []string `json:"groups,omitempty"` // with their schedules: "fast */5 * * * *"
+	RunsPerDay  float64  `json:"runs_per_day"`
+	RunsPerHour int64    `json:"runs_in_busiest_hour"`
+	Requests    int64    `json:"requests"`                 // of the next run
+	Later       int64    `json:"requests_later"`           // of each run after it
+	Daily       int64    `json:"requests_per_day"`         // on the schedule, the next run left out
+	BusiestHour int64    `json:"requests_in_busiest_hour"` // what comes once a day included
+	Threshold   int64    `json:"threshold"`                // requests an hour, all integrations together
+	Assumed     bool     `json:"threshold_assumed"`        // nobody has asked
+	Used        int64    `json:"used"`                     // now, by all integrations
+	Share       float64  `json:"share_of_threshold"`       // of the busiest hour, 0.03 is 3 %
+	Fits        bool     `json:"fits"`                     // the next run and the busiest hour, beside what is used now
+	Verdict     string   `json:"verdict"`
+	Remedy      string   `json:"remedy,omitempty"` // what to change if it does not fit
 }
 
 // predict does the arithmetic.
-func predict(p pipeline.Preview, runs pace) forecast {
-	f := forecast{RunsPerDay: runs.perDay, RunsPerHour: runs.perHour, Requests: 1, Later: 1,
+func predict(p pipeline.Preview, t tempo) forecast {
+	f := forecast{RunsPerDay: t.runs.perDay, RunsPerHour: t.runs.perHour, Requests: 1, Later: 1,
 		Threshold: p.Threshold, Used: p.Used}
 	if f.Threshold <= 0 {
 		f.Threshold, f.Assumed = usualThreshold, true
 	}
-	once := int64(0)
+	once, daily := int64(0), t.runs.perDay // a login for every run
+	f.BusiestHour = t.runs.perHour
 	for _, s := range p.Streams {
+		runs, ok := t.of[s.Entity]
+		if !ok {
+			runs = t.own
+		}
 		f.Requests += s.Requests
 		f.Later += s.Later
-		once += s.Daily
+		daily += float64(s.Later)*runs.perDay + float64(s.Daily)*min(1, runs.perDay)
+		f.BusiestHour += s.Later * runs.perHour
+		if runs.perHour > 0 {
+			f.BusiestHour += s.Daily
+			once += s.Daily
+		}
 	}
-	f.Daily = int64(math.Ceil(float64(f.Later)*runs.perDay + float64(once)*min(1, runs.perDay)))
-	if runs.perHour > 0 {
-		f.BusiestHour = f.Later*runs.perHour + once
-	}
+	f.Daily = int64(math.Ceil(daily))
 	f.Share = float64(f.BusiestHour) / float64(f.Threshold)
 	f.judge(p.Streams, once)
 	return f

@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	_ "time/tzdata" // time zones also where the system has none, as in a bare container
 
@@ -28,7 +29,11 @@ func main() {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	ctx, cancel := context.WithCancelCause(context.Background())
-	go interrupts(signals, cancel, os.Stderr, os.Exit)
+	var told io.Writer = os.Stderr
+	if slices.Contains(os.Args, "--json") || slices.Contains(os.Args, "run") { // their lines have a form of their own, and say it
+		told = io.Discard
+	}
+	go interrupts(signals, cancel, told, os.Exit)
 	os.Exit(run(ctx, &env{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ(),
 	}, os.Args[1:]))

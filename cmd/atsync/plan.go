@@ -102,15 +102,20 @@ func (e *env) plan(ctx context.Context, opts planOptions, now time.Time) error {
 }
 
 func (w wiring) planTenant(ctx context.Context, t config.TenantConfig, opts planOptions, now time.Time) (tenantPlan, error) {
-	runs := paceOf(t.Schedule, now.In(t.Location))
+	often := tempoOf(t, now)
 	p, err := w.plan(ctx, t, pipeline.PlanRequest{
-		SyncRequest: pipeline.SyncRequest{Entities: t.Entities, Full: opts.full}, Interval: runs.interval(),
+		SyncRequest: pipeline.SyncRequest{Entities: t.Entities, Full: opts.full}, Interval: often.own.interval(),
 	}, opts.offline)
 	if err != nil {
 		return tenantPlan{}, err
 	}
-	f := predict(p, runs)
+	f := predict(p, often)
 	f.Schedule, f.Timezone = t.Cron, t.Location.String()
+	for _, s := range t.Schedules {
+		if s.Group != "" {
+			f.Groups = append(f.Groups, s.Group+" "+s.Cron)
+		}
+	}
 	return tenantPlan{p, f}, nil
 }
 
@@ -223,7 +228,7 @@ func (f forecast) words(p pipeline.Preview) string {
 	if f.RunsPerDay == 0 {
 		line("schedule %s (%s): no run in the next four weeks", f.Schedule, f.Timezone)
 	} else {
-		line("schedule %s (%s): %s a day, %d in the busiest hour", f.Schedule, f.Timezone, runsWord(f.RunsPerDay), f.RunsPerHour)
+		line("schedule %s (%s): %s a day, %d in the busiest hour", strings.Join(append([]string{f.Schedule}, f.Groups...), ", "), f.Timezone, runsWord(f.RunsPerDay), f.RunsPerHour)
 		line("  %s requests a day; busiest hour %s, %.1f %% of %s%s", console.Count(f.Daily), console.Count(f.BusiestHour),
 			100*f.Share, console.Count(f.Threshold), map[bool]string{true: " (assumed)"}[f.Assumed])
 	}

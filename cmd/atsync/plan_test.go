@@ -142,7 +142,7 @@ func TestPredict(t *testing.T) {
 			forecast{Requests: 301, Later: 60, Daily: 1443, BusiestHour: 63}, "other integrations leave no room", "wait"},
 		{"threshold unknown", pipeline.Preview{Streams: streams}, pace{24, 1}, forecast{Requests: 301, Later: 60, Daily: 1443, BusiestHour: 63, Fits: true, Assumed: true}, "of the 7,500", ""},
 	} {
-		f := predict(tt.p, tt.runs)
+		f := predict(tt.p, tempo{runs: tt.runs, own: tt.runs})
 		if f.Requests != tt.want.Requests || f.Later != tt.want.Later || f.Daily != tt.want.Daily || f.BusiestHour != tt.want.BusiestHour ||
 			f.Fits != tt.want.Fits || f.Assumed != tt.want.Assumed {
 			t.Errorf("%s: %+v", tt.name, f)
@@ -150,6 +150,12 @@ func TestPredict(t *testing.T) {
 		if !strings.Contains(f.Verdict, tt.says) || !strings.Contains(f.Remedy, tt.remedy) || (f.Remedy == "") != f.Fits {
 			t.Errorf("%s: %q → %q", tt.name, f.Verdict, f.Remedy)
 		}
+	}
+	// a group that runs often, and the rest that does not
+	f := predict(p, tempo{runs: pace{24*60 + 1, 61}, own: pace{1, 1}, of: map[string]pace{streams[0].Entity: {24 * 60, 60}}})
+	want := 24*60*(streams[0].Later+1) + streams[1].Later + 1
+	if f.Daily-want != streams[0].Daily+streams[1].Daily || f.BusiestHour != 60*(streams[0].Later+1)+streams[1].Later+1+streams[0].Daily+streams[1].Daily {
+		t.Errorf("with a group: %+v", f)
 	}
 }
 

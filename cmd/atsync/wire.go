@@ -11,6 +11,7 @@ import (
 
 	"github.com/atsync/atsync/cmd/atsync/internal/config"
 	"github.com/atsync/atsync/cmd/atsync/internal/secret"
+	"github.com/atsync/atsync/cmd/atsync/internal/vault"
 	"github.com/atsync/atsync/pipeline"
 	"github.com/atsync/atsync/sinks/duckdb"
 	"github.com/atsync/atsync/sinks/parquet"
@@ -43,7 +44,9 @@ type site struct {
 
 // wiring is what all sites of a command share.
 type wiring struct {
-	secrets   secret.Resolver
+	secrets interface {
+		Resolve(ctx context.Context, ref secret.Ref) (secret.String, error)
+	}
 	transport http.RoundTripper
 	quotas    *autotask.Quotas
 	trace     *pipeline.Trace
@@ -54,7 +57,14 @@ type wiring struct {
 
 // newWiring returns the wiring of a command: one transport for all tenants, and one quota for those of one database.
 func (e *env) newWiring(cfg *config.Config, log *slog.Logger) wiring {
-	return wiring{secrets: cfg.Resolver(e.environ), transport: autotask.NewTransport(nil), quotas: autotask.NewQuotas(), log: log}
+	return wiring{secrets: e.resolver(cfg), transport: autotask.NewTransport(nil), quotas: autotask.NewQuotas(), log: log}
+}
+
+// resolver resolves the configuration's secret references, those to vaults included.
+func (e *env) resolver(cfg *config.Config) secret.Resolver {
+	r := cfg.Resolver(e.environ)
+	r.Vaults = vault.Services{}
+	return r
 }
 
 // options says how the tenant's warehouse is opened: always in the same way, since a publication shows what they say. webURL

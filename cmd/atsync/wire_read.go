@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"os"
+	"time"
 
 	"github.com/atsync/atsync/cmd/atsync/internal/config"
 	"github.com/atsync/atsync/pipeline"
@@ -109,6 +110,26 @@ func (r *reader) liveRows(ctx context.Context, table string) (int64, error) {
 
 func (r *reader) rejects(ctx context.Context, which pipeline.RejectSelection) ([]rejectRow, error) {
 	return duckdb.ReadRejects(ctx, r.db, which)
+}
+
+func (r *reader) lastRuns(ctx context.Context) (map[string]time.Time, error) {
+	return duckdb.LastRuns(ctx, r.db)
+}
+
+func (r *reader) summaries(ctx context.Context, since time.Time) ([]pipeline.TableSummary, error) {
+	return duckdb.ReadSummaries(ctx, r.db, since)
+}
+
+func (r *reader) history(ctx context.Context, entity string, since time.Time) (*pipeline.History, error) {
+	return duckdb.ReadHistory(ctx, r.db, entity, since)
+}
+
+func (r *reader) run(ctx context.Context, id int64) (*pipeline.Run, error) {
+	return duckdb.ReadRun(ctx, r.db, id)
+}
+
+func (r *reader) loads(ctx context.Context, run int64) ([]pipeline.LoadRecord, error) {
+	return duckdb.ReadLoads(ctx, r.db, run)
 }
 
 // Close closes the file.

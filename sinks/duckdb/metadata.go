@@ -1,9 +1,12 @@
 package duckdb
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/atsync/atsync/schemas"
@@ -73,25 +76,25 @@ func (w *Warehouse) savePicklists(s session, entity string, m *schemas.Metadata,
 		return 0, err
 	}
 	listed := listed(entity, m, cols)
-	var changed int64
+	var changed []choice
 	for key, c := range listed {
 		old, ok := stored[key]
 		if ok && old.shows(c) {
 			continue
 		}
-		if c.first = at; ok {
+		c.first, c.last = at, at
+		if ok {
 			c.first = old.first
-		}
-		c.last = at
-		if err := saveChoice(s, entity, c); err != nil {
-			return 0, err
+			if err := dropChoice(s, entity, c); err != nil {
+				return 0, err
+			}
 		}
 		if ok && old.label != c.label {
 			if err := noteLabel(s, entity, old.label, c, at); err != nil {
 				return 0, err
 			}
 		}
-		changed++
+		changed = append(changed, c)
 	}
 	for key, c := range stored {
 		if _, ok := listed[key]; ok || !c.active {
@@ -101,12 +104,12 @@ func (w *Warehouse) savePicklists(s session, entity string, m *schemas.Metadata,
 		if c.last.Before(before) {
 			c.last = before
 		}
-		if err := saveChoice(s, entity, c); err != nil {
+		if err := dropChoice(s, entity, c); err != nil {
 			return 0, err
 		}
-		changed++
+		changed = append(changed, c)
 	}
-	return changed, nil
+	return int64(len(changed)), addChoices(s, entity, changed)
 }
 
 // listed returns the choices that metadata names. Fields and user-defined fields may share a name, never a column.
@@ -166,11 +169,24 @@ func noteLabel(s session, entity, old string, c choice, at time.Time) error {
 		VALUES (?, ?, ?, 'label', ?, ?, ?, ?)`, at, entity, schemas.TableName(entity), c.column, text(old), text(c.label), c.value)
 }
 
-func saveChoice(s session, entity string, c choice) error {
-	err := s.exec(`DELETE FROM main.picklists WHERE entity = ? AND column_name = ? AND value = ?`, entity, c.column, c.value)
-	if err != nil {
-		return err
+func dropChoice(s session, entity string, c choice) error {
+	return s.exec(`DELETE FROM main.picklists WHERE entity = ? AND column_name = ? AND value = ?`, entity, c.column, c.value)
+}
+
+// addChoices inserts a hundred at a time: an entity may have thousands.
+func addChoices(s session, entity string, all []choice) error {
+	slices.SortFunc(all, func(a, b choice) int {
+		return cmp.Or(cmp.Compare(a.column, b.column), cmp.Compare(a.sort, b.sort), cmp.Compare(a.value, b.value))
+	})
+	for some := range slices.Chunk(all, 100) {
+		var args []any
+		for _, c := range some {
+			args = append(args, entity, c.field, c.column, c.value, c.label, text(c.parent), c.active, c.isDefault, c.system, c.sort, c.first, c.last)
+		}
+		rows := strings.Repeat(", (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", len(some))
+		if err := s.exec(`INSERT INTO main.picklists VALUES `+rows[2:], args...); err != nil {
+			return err
+		}
 	}
-	return s.exec(`INSERT INTO main.picklists VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, entity, c.field, c.column, c.value, c.label,
-		text(c.parent), c.active, c.isDefault, c.system, c.sort, c.first, c.last)
+	return nil
 }

@@ -174,18 +174,66 @@ func Runs(ctx context.Context, db Queryer, limit int) ([]pipeline.Run, error) {
 	return runs, nil
 }
 
+// LastRuns returns when the newest run of each command began that was not interrupted, from a database opened with OpenReader.
+func LastRuns(ctx context.Context, db Queryer) (map[string]time.Time, error) {
+	out, err := lastRuns(ctx, db)
+	if err != nil {
+		return nil, readError("", "", err)
+	}
+	return out, nil
+}
+
+// LastRuns returns when the newest run of each command began that was not interrupted.
+func (w *Warehouse) LastRuns(ctx context.Context) (map[string]time.Time, error) {
+	return LastRuns(ctx, w.db)
+}
+
+func lastRuns(ctx context.Context, db Queryer) (map[string]time.Time, error) {
+	rows, err := db.QueryContext(ctx, `SELECT command, max(started_at) FROM _atsync.runs WHERE status IN ('ok', 'partial', 'failed') GROUP BY command`)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }() // rows.Err tells
+	out := map[string]time.Time{}
+	for rows.Next() {
+		var command string
+		var at time.Time
+		if err := rows.Scan(&command, when(&at)); err != nil {
+			return nil, err
+		}
+		out[command] = at
+	}
+	return out, rows.Err()
+}
+
 // Runs returns the newest runs, newest first.
 func (w *Warehouse) Runs(ctx context.Context, limit int) ([]pipeline.Run, error) {
 	return Runs(ctx, w.db, limit)
 }
 
-func readRuns(ctx context.Context, db Queryer, limit int) (out []pipeline.Run, err error) {
+// ReadRun returns one run, nil if there is none of that number, from a database opened with OpenReader.
+func ReadRun(ctx context.Context, db Queryer, id int64) (*pipeline.Run, error) {
+	runs, err := readRunsWhere(ctx, db, `WHERE run_id = ?`, id)
+	if err != nil {
+		return nil, readError("", "", err)
+	}
+	if len(runs) == 0 {
+		return nil, nil
+	}
+	return &runs[0], nil
+}
+
+func readRuns(ctx context.Context, db Queryer, limit int) ([]pipeline.Run, error) {
+	return readRunsWhere(ctx, db, `ORDER BY run_id DESC LIMIT ?`, limit)
+}
+
+func readRunsWhere(ctx context.Context, db Queryer, clause string, arg any) (out []pipeline.Run, err error) {
 	quota, err := quotaColumn(ctx, db)
 	if err != nil {
 		return nil, err
 	}
 	rows, err := db.QueryContext(ctx, `SELECT run_id, coalesce(tenant, ''), coalesce(command, ''), started_at, ended_at, status, requests,
-		coalesce(error, ''), coalesce(error_class, ''), streams::VARCHAR, `+quota+` FROM _atsync.runs ORDER BY run_id DESC LIMIT ?`, limit)
+		coalesce(error, ''), coalesce(error_class, ''), streams::VARCHAR, `+quota+` FROM _atsync.runs `+clause, arg)
 	if err != nil {
 		return nil, err
 	}

@@ -57,6 +57,10 @@ func TestRunsAndFreshness(t *testing.T) {
 	if diff := cmp.Diff(want, runs); diff != "" {
 		t.Errorf("runs (-want +got):\n%s", diff)
 	}
+	last, err := duckdb.LastRuns(t.Context(), db)
+	if diff := cmp.Diff(map[string]time.Time{"sync": start}, last); diff != "" || err != nil {
+		t.Errorf("last runs (-want +got): %v\n%s", err, diff)
+	}
 	fresh, err := duckdb.ReadFreshness(t.Context(), db)
 	if err != nil || len(fresh) != 1 {
 		t.Fatalf("%v, %v", fresh, err)

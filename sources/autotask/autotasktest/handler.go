@@ -150,6 +150,7 @@ type exchange struct {
 	edit   pageEdit
 	send   func(w http.ResponseWriter, r *http.Request, resp response) // nil: plainly
 	leave  func()                                                      // frees the request's thread
+	ready  time.Time                                                   // when the service has taken its time
 	rows   int
 	id     int // in the journal
 }
@@ -224,7 +225,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // write sends resp, as a fault wants it if there is one.
 func (h *Handler) write(w http.ResponseWriter, x *exchange, resp response) {
 	head := w.Header()
-	head.Set("Date", h.Now().Format(http.TimeFormat))
 	for k, v := range resp.header {
 		head.Set(k, v)
 	}
@@ -232,6 +232,10 @@ func (h *Handler) write(w http.ResponseWriter, x *exchange, resp response) {
 		resp.body = h.buffers.compress(resp.body) // ServeHTTP gives the page itself back
 		head.Set("Content-Encoding", "gzip")
 		head.Set("Vary", "Accept-Encoding")
+	}
+	x.sleep(time.Until(x.ready))
+	if head.Get("Date") == "" {
+		head.Set("Date", h.Now().Format(http.TimeFormat))
 	}
 	if resp.contentType != "" {
 		head.Set("Content-Type", resp.contentType)

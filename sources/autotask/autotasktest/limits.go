@@ -140,7 +140,7 @@ func (h *Handler) SetThreads(n int) {
 	h.limits.threads = n
 }
 
-// SetLatency changes how long every answer that needs a login takes, in real time.
+// SetLatency changes how long every answer that needs a login takes, as WithLatency says.
 func (h *Handler) SetLatency(d time.Duration) {
 	h.limits.mu.Lock()
 	defer h.limits.mu.Unlock()

@@ -35,7 +35,7 @@ func WithThreads(n int) Option { return func(h *Handler) { h.limits.threads = n 
 // WithThreshold sets how many requests an hour are allowed; by default 10,000, 0 lifts the limit.
 func WithThreshold(n int) Option { return func(h *Handler) { h.limits.threshold = n } }
 
-// WithLatency makes every answer that needs a login take d longer, in real time.
+// WithLatency makes every answer that needs a login take d in real time, or as long as its making takes if that is more.
 func WithLatency(d time.Duration) Option { return func(h *Handler) { h.limits.latency = d } }
 
 // WithUsageLatency adds the service's delays of heavy use, times scale: 0.5 s from 50 % of the threshold,

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // maxURL is the longest URL that the web server takes, in bytes (api.md §3).
@@ -39,7 +40,7 @@ func (h *Handler) answer(x *exchange) response {
 		return resp
 	}
 	x.leave = leave
-	x.sleep(h.limits.delay(h.Now()))
+	x.ready = time.Now().Add(h.limits.delay(h.Now()))
 	if resp, done := h.faults.before(x); done {
 		return resp
 	}

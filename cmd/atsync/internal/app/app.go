@@ -14,6 +14,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,11 +30,14 @@ const (
 	Sync     Kind = "sync"
 	Verify   Kind = "verify"
 	Maintain Kind = "maintain"
+
+	// Release ends a hold; started by hand only.
+	Release Kind = "release"
 )
 
 // rank orders kinds by urgency.
 func (k Kind) rank() int {
-	for i, other := range []Kind{Sync, Verify, Maintain} {
+	for i, other := range []Kind{Release, Sync, Verify, Maintain} {
 		if k == other {
 			return i
 		}
@@ -100,6 +104,9 @@ type Options struct {
 	// LastRun returns when a job was last started by an earlier process; zero: never. Nil: nothing is made up for.
 	LastRun func(ctx context.Context, job Job) (time.Time, error)
 
+	// OnSkip is told of each job that is not started, at once. It must return quickly. May be nil.
+	OnSkip func(Skip)
+
 	StopWithin time.Duration // how long Run waits for running jobs after its context ended; 0: a minute
 	Logger     *slog.Logger
 }
@@ -117,6 +124,7 @@ type App struct {
 	paused  map[string]bool
 	skips   map[string][]Skip // by tenant, not yet told to a job
 	done    map[Job]*Status   // the last run of each job
+	beat    time.Time         // when the schedule was last looked at
 	wake    chan struct{}
 	ctx     context.Context //nolint:containedctx // that of Run, which jobs started by hand run under, too
 	jobs    sync.WaitGroup
@@ -128,6 +136,7 @@ type Status struct {
 	Trigger   Trigger   `json:"trigger"`
 	StartedAt time.Time `json:"started_at"`
 	EndedAt   time.Time `json:"ended_at,omitzero"`
+	Idle      bool      `json:"idle,omitempty"` // it waits for others (App.Idle)
 	Err       error     `json:"-"`
 	Error     string    `json:"error,omitempty"`
 }
@@ -159,10 +168,13 @@ func (a *App) Run(ctx context.Context) error {
 	jobs, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	a.mu.Lock()
-	a.ctx = jobs
+	a.ctx, a.beat = jobs, time.Now()
 	a.mu.Unlock()
 	a.schedule(a.opts.Entries)
-	a.catchUp(ctx)
+	for _, s := range a.missed(ctx, a.opts.Entries) {
+		a.enqueue(s)
+	}
+	a.dispatch()
 	a.tick(ctx)
 
 	a.mu.Lock()
@@ -183,13 +195,25 @@ func (a *App) Run(ctx context.Context) error {
 	}
 }
 
-// Reload replaces the schedules and the limit. Running jobs go on; jobs that wait and are no longer scheduled are dropped.
-func (a *App) Reload(entries []Entry, max int) {
+// Reload replaces the schedules and the limit. Running jobs go on; jobs that wait and are no longer scheduled are dropped, and
+// all of a tenant that is no longer there. A job that was not scheduled before starts at once if its time was missed, as
+// with the start of the daemon.
+func (a *App) Reload(ctx context.Context, entries []Entry, limit int) {
+	fresh := a.missed(ctx, slices.DeleteFunc(slices.Clone(entries), func(e Entry) bool { return a.scheduled(e.Job) }))
 	a.mu.Lock()
-	a.max = maxTenants(max)
+	a.max = maxTenants(limit)
 	a.mu.Unlock()
 	a.schedule(entries)
+	for _, s := range fresh {
+		a.enqueue(s)
+	}
 	a.dispatch()
+}
+
+func (a *App) scheduled(job Job) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.ContainsFunc(a.entries, func(e *entry) bool { return e.Job == job })
 }
 
 // Trigger starts a job as soon as its tenant is free. It reports false if the same job waits or runs already.
@@ -216,9 +240,20 @@ func (a *App) Resume(tenant string) {
 
 // enqueue lets a job wait for its turn, unless the same one waits or runs.
 func (a *App) enqueue(s *Start) bool {
+	reason := a.admit(s)
+	if reason != "" && s.Trigger == BySchedule && a.opts.OnSkip != nil {
+		a.opts.OnSkip(Skip{Job: s.Job, Due: s.Due, Reason: reason})
+	}
+	return reason == ""
+}
+
+// pausedReason is why a paused tenant's jobs are skipped.
+const pausedReason = "the tenant is paused"
+
+// admit puts a job among those that wait, or says why not.
+func (a *App) admit(s *Start) (reason string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	reason := ""
 	for _, w := range a.waiting {
 		if w.Job == s.Job {
 			reason = "it still waits for its turn"
@@ -228,27 +263,31 @@ func (a *App) enqueue(s *Start) bool {
 		reason = "it still runs, since " + r.StartedAt.UTC().Format(time.RFC3339)
 	}
 	if a.paused[s.Job.Tenant] && s.Trigger != ByHand {
-		reason = "the tenant is paused"
+		reason = pausedReason
 	}
 	if reason == "" {
 		a.waiting = append(a.waiting, s)
-		return true
+		return ""
 	}
-	if s.Trigger != ByHand {
-		a.log.Warn("skipped", "tenant", s.Job.Tenant, "job", s.Job.String(), "due", s.Due, "reason", reason)
+	if s.Trigger == BySchedule {
+		level := slog.LevelWarn
+		if reason == pausedReason { // as wanted
+			level = slog.LevelDebug
+		}
+		a.log.Log(context.Background(), level, "skipped", "tenant", s.Job.Tenant, "job", s.Job.String(), "due", s.Due, "reason", reason)
 		const most = 1000 // a tenant that never runs again must not fill the memory
 		if list := a.skips[s.Job.Tenant]; len(list) < most {
 			a.skips[s.Job.Tenant] = append(list, Skip{Job: s.Job, Due: s.Due, Reason: reason})
 		}
 	}
-	return false
+	return reason
 }
 
 // dispatch starts what may start: the most urgent job first, of equals the one that waits longest.
 func (a *App) dispatch() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for a.ctx != nil && a.ctx.Err() == nil && len(a.running) < a.max {
+	for a.ctx != nil && a.ctx.Err() == nil && a.busy() < a.max {
 		next := -1
 		for i, s := range a.waiting {
 			if a.running[s.Job.Tenant] != nil || a.paused[s.Job.Tenant] && s.Trigger != ByHand {
@@ -272,6 +311,31 @@ func (a *App) dispatch() {
 	}
 }
 
+// busy counts the running jobs that have something to do. The caller holds mu.
+func (a *App) busy() (n int) {
+	for _, s := range a.running {
+		if !s.Idle {
+			n++
+		}
+	}
+	return n
+}
+
+// Idle notes that a tenant's running job has nothing to do but wait, for quota or a server that fails, or that it goes on. While
+// it waits it takes no other tenant's turn. When it goes on there may be more at work than the limit for a while.
+func (a *App) Idle(tenant string, idle bool) {
+	a.mu.Lock()
+	s := a.running[tenant]
+	changed := s != nil && s.Idle != idle
+	if changed {
+		s.Idle = idle
+	}
+	a.mu.Unlock()
+	if changed && idle {
+		a.dispatch()
+	}
+}
+
 // work does one job and lets the next one start.
 func (a *App) work(ctx context.Context, s *Start, status *Status) {
 	var err error
@@ -281,7 +345,7 @@ func (a *App) work(ctx context.Context, s *Start, status *Status) {
 	}
 	a.mu.Lock()
 	ended := *status
-	ended.EndedAt, ended.Err = time.Now(), err
+	ended.EndedAt, ended.Err, ended.Idle = time.Now(), err, false
 	if err != nil {
 		ended.Error = err.Error()
 	}

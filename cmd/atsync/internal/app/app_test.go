@@ -239,6 +239,40 @@ func TestPrioritiesAndHand(t *testing.T) {
 	})
 }
 
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// TestWhoWaitsTakesNobodysTurn: a job that waits for something else than the machine does not count.
+func TestWhoWaitsTakesNobodysTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &diary{}
+		var a *app.App
+		err := run(t, app.Options{Entries: syncs(t, "0 * * * *", "exhausted", "other", "third"), MaxTenants: 1, Work: func(ctx context.Context, s app.Start) error {
+			d.begin(s)
+			defer d.end(s)
+			if s.Job.Tenant == "exhausted" {
+				a.Idle("exhausted", true)
+				sleep(ctx, 75*time.Minute)
+				a.Idle("exhausted", false)
+			}
+			sleep(ctx, 10*time.Minute)
+			return nil
+		}}, 2*time.Hour+30*time.Minute, func(running *app.App) { a = running })
+		if err != nil || len(d.lines) < 6 || d.most != 2 {
+			t.Errorf("%v, %d at a time: %v", err, d.most, d.lines)
+		}
+		for _, s := range a.Last() {
+			if s.Idle {
+				t.Errorf("%s is idle when it has ended", s.Job)
+			}
+		}
+	})
+}
+
 func TestPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &diary{}
@@ -270,7 +304,7 @@ func TestReload(t *testing.T) {
 			if len(a.Running()) == 0 {
 				t.Error("nothing runs")
 			}
-			a.Reload(syncs(t, "*/10 * * * *", "stays", "comes"), 4)
+			a.Reload(t.Context(), syncs(t, "*/10 * * * *", "stays", "comes"), 4)
 			if n := len(a.Schedule()); n != 2 {
 				t.Errorf("%d entries", n)
 			}

@@ -64,7 +64,7 @@ func (a *App) schedule(entries []Entry) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var list []*entry
-	known := map[Job]bool{}
+	known, tenants := map[Job]bool{}, map[string]bool{}
 	for _, e := range entries {
 		fresh := newEntry(e, now)
 		for _, old := range a.entries {
@@ -73,27 +73,27 @@ func (a *App) schedule(entries []Entry) {
 			}
 		}
 		list = append(list, fresh)
-		known[e.Job] = true
+		known[e.Job], tenants[e.Job.Tenant] = true, true
 	}
 	a.entries = list
-	a.waiting = slices.DeleteFunc(a.waiting, func(s *Start) bool { return !known[s.Job] && s.Trigger != ByHand })
+	a.waiting = slices.DeleteFunc(a.waiting, func(s *Start) bool {
+		return !tenants[s.Job.Tenant] || !known[s.Job] && s.Trigger != ByHand
+	})
 	select {
 	case a.wake <- struct{}{}:
 	default:
 	}
 }
 
-// catchUp starts what fell due while no daemon ran, and what never ran at all.
-func (a *App) catchUp(ctx context.Context) {
+// missed returns what fell due while no daemon ran, and syncs that never ran at all.
+func (a *App) missed(ctx context.Context, entries []Entry) (out []*Start) {
 	if a.opts.LastRun == nil {
-		return
+		return nil
 	}
-	a.mu.Lock()
-	entries := slices.Clone(a.entries)
-	a.mu.Unlock()
 	now := time.Now()
-	for _, e := range entries {
-		if e.next.IsZero() {
+	for _, scheduled := range entries {
+		e := newEntry(scheduled, now)
+		if e.next.IsZero() || ctx.Err() != nil {
 			continue
 		}
 		last, err := a.opts.LastRun(ctx, e.Job)
@@ -102,10 +102,10 @@ func (a *App) catchUp(ctx context.Context) {
 			continue
 		}
 		if last.IsZero() && e.Job.Kind == Sync || !last.IsZero() && !e.after(last).After(now) {
-			a.enqueue(&Start{Job: e.Job, Trigger: ByCatchUp, Due: now})
+			out = append(out, &Start{Job: e.Job, Trigger: ByCatchUp, Due: now})
 		}
 	}
-	a.dispatch()
+	return out
 }
 
 // tick starts jobs as they fall due, until ctx ends.
@@ -126,12 +126,23 @@ func (a *App) tick(ctx context.Context) {
 			a.remake(now)
 		}
 		before = now
+		a.mu.Lock()
+		a.beat = time.Now() // with the monotonic clock
+		a.mu.Unlock()
 		for _, s := range a.due(now) {
 			a.enqueue(s)
 		}
 		a.dispatch()
 		timer.Reset(a.pause(now))
 	}
+}
+
+// Alive reports whether the schedule is looked at, as it is every half minute: false before Run has begun, and
+// when something holds it up.
+func (a *App) Alive() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return !a.beat.IsZero() && time.Since(a.beat) < 4*lookAtClock
 }
 
 // due takes the jobs that fall due, and moves their next time. A job that was due several times, since the machine

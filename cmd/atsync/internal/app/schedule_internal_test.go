@@ -66,3 +66,27 @@ func TestStagger(t *testing.T) {
 		t.Errorf("an interval of a second has no room for %s", d)
 	}
 }
+
+// TestClockJumps: after a jump ahead a job that was due several times runs once; after one back it does not wait until the
+// clock is where it was.
+func TestClockJumps(t *testing.T) {
+	spec, err := cron.ParseStandard("*/15 * * * *")
+	if err != nil {
+		t.Fatal(err)
+	}
+	noon := time.Date(2026, 3, 2, 12, 1, 0, 0, time.UTC)
+	a := New(Options{})
+	e := newEntry(Entry{Job: Job{Tenant: "acme", Kind: Sync}, When: spec}, noon)
+	a.entries = []*entry{e}
+	if got := a.due(noon); len(got) != 0 {
+		t.Errorf("due too early: %v", got)
+	}
+	later := noon.Add(5 * time.Hour)
+	if got := a.due(later); len(got) != 1 || got[0].Trigger != BySchedule || e.next.Before(later) || e.next.Sub(later) > 17*time.Minute {
+		t.Errorf("after a jump ahead: %v, next %s", got, e.next)
+	}
+	a.remake(noon)
+	if e.next.Before(noon) || e.next.Sub(noon) > 17*time.Minute {
+		t.Errorf("after a jump back the next is %s", e.next)
+	}
+}

@@ -27,6 +27,7 @@ type Config struct {
 	HTTP     HTTP              `koanf:"http" doc:"The daemon's status pages, health checks and metrics."`
 	Autotask Autotask          `koanf:"autotask" doc:"What all tenants have in common on Autotask's side."`
 	Log      Log               `koanf:"log" doc:"What is logged, and how."`
+	Run      Run               `koanf:"run" doc:"How the daemon works: atsync run."`
 	Sync     Sync              `koanf:"sync" doc:"How every tenant is synced, unless the tenant says otherwise."`
 	Tenants  map[string]Tenant `koanf:"tenants" format:"tenant" need:"true" doc:"The Autotask tenants by a name of your choice: lower-case letters, digits and underscores, a letter first. It becomes the name of the tenant's file and schema."`
 
@@ -59,7 +60,11 @@ type Publish struct {
 
 // HTTP configures the daemon's web side.
 type HTTP struct {
-	Listen string `koanf:"listen" format:"listen" default:"127.0.0.1:8420" doc:"Address to listen on, host:port."`
+	Listen       string     `koanf:"listen" format:"listen" default:"127.0.0.1:8420" doc:"Address to listen on, host:port. One that other machines can reach needs a password or a token."`
+	Username     string     `koanf:"username" default:"atsync" doc:"User name that goes with the password."`
+	PasswordHash secret.Ref `koanf:"password_hash" format:"hash" secret:"true" doc:"bcrypt hash of the password that the pages, the API and metrics ask for; atsync config password makes one. May be a reference like secret."`
+	Token        secret.Ref `koanf:"token" format:"ref" secret:"true" doc:"Token of 20 characters or more that does in place of a password: Authorization: Bearer. A reference: env:NAME, file:/path, cmd:command args."`
+	ReadOnly     bool       `koanf:"read_only" default:"false" doc:"Show only: nothing can be started, paused, released or reloaded over HTTP."`
 }
 
 // Autotask holds what is common to all tenants.
@@ -71,6 +76,12 @@ type Autotask struct {
 type Log struct {
 	Level  string `koanf:"level" format:"enum=debug|info|warn|error" default:"info" doc:"Least level that is logged."`
 	Format string `koanf:"format" format:"enum=auto|text|json" default:"auto" doc:"Form of a log line; auto: coloured on a terminal, text elsewhere."`
+}
+
+// Run says how the daemon works.
+type Run struct {
+	MaxTenants int    `koanf:"max_tenants" format:"range=1..64" default:"4" doc:"How many tenants the daemon works on at a time."`
+	CatchUp    string `koanf:"catch_up" format:"enum=once|none" default:"once" doc:"When the daemon starts and a run was missed, or there never was one: once makes up for it at once with one run; none waits for the next time."`
 }
 
 // Sync says how a tenant is synced. In a Config's tenants it is complete: what a tenant leaves out is
@@ -85,6 +96,16 @@ type Sync struct {
 	KeepRaw   time.Duration `koanf:"keep_raw" format:"min=0s" default:"0s" doc:"How long the pages that Autotask sent are kept in data_dir/raw, packed, for atsync sync --from-raw; more than full_every, so that a whole read is among them. atsync maintain removes older ones. 0s: none are kept."`
 	KeepRuns  time.Duration `koanf:"keep_runs" format:"min=24h" default:"9600h" doc:"How long runs and loads stay in _atsync.runs and _atsync.loads; atsync maintain removes older ones, but never the newest of an entity."`
 	Schema    string        `koanf:"schema" format:"enum=evolve|warn|freeze" default:"evolve" doc:"When fields change in Autotask: evolve adds and widens columns; warn does so and says it in the run's report; freeze leaves tables as they are and keeps new fields in _extra."`
+
+	Verify      string           `koanf:"verify" format:"cron or never" default:"@daily" doc:"When the daemon compares the rows with Autotask's and mends what differs: a schedule, or never."`
+	FreshWithin time.Duration    `koanf:"fresh_within" format:"min=0s" default:"0s" doc:"How old data may be until the daemon reports that it is not ready. 0s: twice the longest pause of the schedule and 15 minutes."`
+	Groups      map[string]Group `koanf:"groups" format:"group" doc:"Entities with a schedule of their own, by a name of your choice: lower-case letters, digits and underscores, a letter first."`
+}
+
+// Group gives some entities another schedule. They are synced whether or not entities names them.
+type Group struct {
+	Schedule string   `koanf:"schedule" format:"cron" need:"true" doc:"When the daemon syncs these entities, in the time zone of sync."`
+	Entities []string `koanf:"entities" format:"entities" need:"true" doc:"What belongs to the group: presets, names, patterns like entities of sync. An entity belongs to one group at most."`
 }
 
 // Tenant is one Autotask tenant and its API user.

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/atsync/atsync/cmd/atsync/internal/config"
+	"github.com/atsync/atsync/cmd/atsync/internal/secret"
 	"github.com/atsync/atsync/pipeline"
 )
 
@@ -111,20 +112,22 @@ func TestDefaults(t *testing.T) {
 	want := &config.Config{
 		DataDir:  filepath.Join(dir, "data"),
 		Sink:     config.Sink{Type: "duckdb", Path: filepath.Join(dir, "data", "{tenant}.duckdb")},
-		HTTP:     config.HTTP{Listen: "127.0.0.1:8420"},
+		HTTP:     config.HTTP{Listen: "127.0.0.1:8420", Username: "atsync"},
 		Autotask: config.Autotask{DiscoveryURL: "https://webservices.autotask.net"},
 		Log:      config.Log{Level: "info", Format: "auto"},
 		Sync: config.Sync{
 			Schedule: "*/15 * * * *", Timezone: "UTC", Entities: []string{"core"}, Overlap: 5 * time.Minute, FullEvery: 168 * time.Hour, Threads: 2, KeepRuns: 9600 * time.Hour, Schema: "evolve",
+			Verify: "@daily",
 		},
+		Run: config.Run{MaxTenants: 4, CatchUp: "once"},
 	}
 	for name, pair := range map[string][2]any{
 		"data_dir": {want.DataDir, cfg.DataDir}, "sink": {want.Sink, cfg.Sink}, "http": {want.HTTP, cfg.HTTP},
-		"autotask": {want.Autotask, cfg.Autotask}, "log": {want.Log, cfg.Log}, "sync": {want.Sync, cfg.Sync},
+		"autotask": {want.Autotask, cfg.Autotask}, "log": {want.Log, cfg.Log}, "sync": {want.Sync, cfg.Sync}, "run": {want.Run, cfg.Run},
 		"publish": {want.Publish, cfg.Publish}, "tenant's sync": {want.Sync, cfg.Tenants["acme"].Sync},
 		"warnings": {config.Problems(nil), cfg.Warnings},
 	} {
-		if diff := cmp.Diff(pair[0], pair[1]); diff != "" {
+		if diff := cmp.Diff(pair[0], pair[1], cmp.AllowUnexported(secret.Ref{})); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}

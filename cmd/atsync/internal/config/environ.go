@@ -30,6 +30,9 @@ func variables(root field, tenants []string) map[string]variable {
 			case kindSection:
 				add(c, at)
 			case kindMap:
+				if at != "tenants" { // its names are not known here
+					continue
+				}
 				for _, name := range tenants {
 					add(field{fields: c.fields}, join(at, name))
 				}

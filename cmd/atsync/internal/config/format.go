@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/robfig/cron/v3"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/atsync/atsync/cmd/atsync/internal/secret"
 	"github.com/atsync/atsync/schemas"
@@ -73,6 +74,9 @@ func checkDuration(format, text string) *finding {
 	return nil
 }
 
+// never is what stands in place of a schedule for what is not to be done.
+const never = "never"
+
 // checkFormat checks text against a format tag.
 func checkFormat(format, text string) *finding {
 	if choices, ok := strings.CutPrefix(format, "enum="); ok {
@@ -91,6 +95,11 @@ func checkFormat(format, text string) *finding {
 		return checkZone(text)
 	case "cron":
 		return checkCron(text)
+	case "cron or never":
+		if text == never {
+			return nil
+		}
+		return checkCron(text)
 	case "timezone":
 		if _, err := time.LoadLocation(text); err != nil || text == "" || text == "Local" {
 			return wrong("write an IANA name like UTC or Europe/Berlin", "unknown time zone %q", text)
@@ -103,9 +112,17 @@ func checkFormat(format, text string) *finding {
 		if _, err := schemas.Select(words); err != nil {
 			return fromText(err.Error())
 		}
-	case "tenant":
+	case "tenant", "group":
 		if !tenantName(text) {
-			return wrong("write lower-case letters, digits and underscores, a letter first: "+slug(text), "%q can't be a tenant's name", text)
+			return wrong("write lower-case letters, digits and underscores, a letter first: "+slug(text), "%q can't be a %s's name", text, format)
+		}
+	case "hash":
+		ref, err := secret.ParseRef(text)
+		if err != nil {
+			return fromText(err.Error())
+		}
+		if _, err := bcrypt.Cost([]byte(text)); err != nil && ref.IsLiteral() {
+			return wrong("make one: atsync config password", "is no bcrypt hash")
 		}
 	case "ref":
 		if _, err := secret.ParseRef(text); err != nil {

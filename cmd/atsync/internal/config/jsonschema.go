@@ -117,7 +117,7 @@ func scalarSchema(f field, s map[string]any) {
 	case "zone":
 		s["type"] = []string{"string", "integer"}
 		s["examples"] = []string{"webservices3"}
-	case "path", "sinkpath", "ref", "listen", "cron", "timezone":
+	case "path", "sinkpath", "ref", "hash", "listen", "cron", "cron or never", "timezone":
 		s["minLength"] = 1
 	}
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"maps"
+	"net"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,7 +26,9 @@ func (c *checker) run() {
 	c.required()
 	names := c.cfg.TenantNames()
 	c.sinkPath(names)
+	c.http()
 	c.entities("sync", c.cfg.Sync)
+	c.groups("sync", c.cfg.Sync)
 	c.dst("sync", c.cfg.Sync)
 	for _, name := range names {
 		t, path := c.cfg.Tenants[name], "tenants."+name
@@ -33,6 +36,7 @@ func (c *checker) run() {
 			c.report(path+".url", wrong("keep one of them", "zone and url are both set"))
 		}
 		c.entities(path+".sync", t.Sync)
+		c.groups(path+".sync", t.Sync)
 		c.dst(path+".sync", t.Sync)
 		if t.IntegrationCode.IsLiteral() {
 			c.warn(path+".integration_code", literal)
@@ -66,6 +70,19 @@ func (c *checker) sinkPath(names []string) {
 
 // literal is the warning about a credential in the file.
 var literal = finding{"stands in the configuration itself", "write env:NAME, file:/path or cmd:command"}
+
+// http checks that nobody from elsewhere gets in without logging in.
+func (c *checker) http() {
+	h := c.cfg.HTTP
+	host, _, err := net.SplitHostPort(h.Listen)
+	if err == nil && !loopback(host) && h.PasswordHash.Empty() && h.Token.Empty() && !c.isBad("http.listen") && !c.anyBad("http") {
+		c.report("http.listen", wrong("set http.password_hash (atsync config password makes one) or http.token, or listen on 127.0.0.1",
+			"everybody who reaches this address could see and steer the daemon"))
+	}
+	if h.Token.IsLiteral() {
+		c.warn("http.token", literal)
+	}
+}
 
 // required reports what is missing.
 func (c *checker) required() {
@@ -186,7 +203,7 @@ func (c *checker) origins() map[string]string {
 	out := map[string]string{}
 	for path := range c.k.All() {
 		out[path] = "default"
-		if parts := strings.Split(path, "."); len(parts) == 4 && parts[0] == "tenants" && parts[2] == "sync" {
+		if parts := strings.Split(path, "."); len(parts) >= 4 && parts[0] == "tenants" && parts[2] == "sync" {
 			out[path] = "from sync"
 		}
 	}

@@ -25,13 +25,16 @@ type TenantConfig struct {
 	URL             string // as written; empty: use Zone or ask
 	DiscoveryURL    string
 
-	Schedule cron.Schedule // to be asked with times in Location
-	Cron     string        // the schedule as written
-	Location *time.Location
-	Entities []*schemas.Entity // parents before children
-	Overlap  time.Duration
-	Threads  int    // per entity
-	Schema   string // evolve, warn or freeze
+	Schedules []ScheduleConfig // when the daemon syncs what: every entity is in one of them
+	Schedule  cron.Schedule    // the tenant's own, to be asked with times in Location
+	Cron      string           // the same as written
+	Location  *time.Location
+	Entities  []*schemas.Entity // of all schedules; parents before children
+	Overlap   time.Duration
+	Threads   int    // per entity
+	Schema    string // evolve, warn or freeze
+
+	Verify cron.Schedule // nil: never; to be asked with times in Location
 
 	FullEvery time.Duration // how long change stamps are trusted; 0: for ever
 
@@ -75,7 +78,7 @@ func (c *Config) Tenant(name string) (TenantConfig, error) {
 		return TenantConfig{}, configError(name, err)
 	}
 	published, folder := c.Sink.publication(name)
-	return TenantConfig{
+	out := TenantConfig{
 		Name: name, Username: t.Username, IntegrationCode: t.IntegrationCode, Secret: t.Secret,
 		Zone: t.Zone, URL: t.URL, DiscoveryURL: c.Autotask.DiscoveryURL,
 		Schedule: schedule, Cron: t.Sync.Schedule, Location: location,
@@ -88,7 +91,16 @@ func (c *Config) Tenant(name string) (TenantConfig, error) {
 		PublishPath:  published,
 		PublishDir:   folder,
 		PublishEvery: c.Publish.Every,
-	}, nil
+	}
+	if t.Sync.Verify != never {
+		if out.Verify, err = parseCron(t.Sync.Verify); err != nil {
+			return TenantConfig{}, configError(name, err)
+		}
+	}
+	if err := out.schedules(t.Sync); err != nil {
+		return TenantConfig{}, configError(name, err)
+	}
+	return out, nil
 }
 
 // publication returns a tenant's published file and, for Parquet, its folder.

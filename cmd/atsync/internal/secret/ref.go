@@ -9,14 +9,14 @@ import (
 // Scheme is the kind of a reference: the word before its colon.
 type Scheme string
 
-// The schemes. The last two are known by name only: ParseRef refuses them and says what to write instead.
+// The schemes.
 const (
 	Literal Scheme = ""         // the credential itself stands in the configuration
 	Env     Scheme = "env"      // env:NAME, an environment variable
 	File    Scheme = "file"     // file:/run/secrets/acme, a file's content
 	Cmd     Scheme = "cmd"      // cmd:op read op://vault/item, what a command prints
-	AWS     Scheme = "aws-sm"   // AWS Secrets Manager
-	Azure   Scheme = "azure-kv" // Azure Key Vault
+	AWS     Scheme = "aws-sm"   // aws-sm:NAME or aws-sm:NAME#KEY, AWS Secrets Manager
+	Azure   Scheme = "azure-kv" // azure-kv:VAULT/NAME, Azure Key Vault
 )
 
 // Ref says where a credential is to be found. It prints as written, except that a literal prints as
@@ -35,13 +35,7 @@ func ParseRef(text string) (Ref, error) {
 	word, target, _ := strings.Cut(text, ":")
 	scheme := Scheme(word)
 	switch scheme {
-	case AWS:
-		return Ref{}, fmt.Errorf("%s: is not available in this version "+
-			"(write cmd:aws secretsmanager get-secret-value --secret-id NAME --query SecretString --output text)", scheme)
-	case Azure:
-		return Ref{}, fmt.Errorf("%s: is not available in this version "+
-			"(write cmd:az keyvault secret show --vault-name VAULT --name NAME --query value --output tsv)", scheme)
-	case Env, File, Cmd:
+	case Env, File, Cmd, AWS, Azure:
 	default:
 		return Ref{scheme: Literal, target: text}, nil
 	}
@@ -64,6 +58,13 @@ func (r Ref) check() error {
 		return fmt.Errorf("%s: no variable can have this name (write env:NAME)", r)
 	case r.scheme == Cmd:
 		_, err := split(r.target)
+		return err
+	case r.scheme == AWS:
+		if name, key, ok := strings.Cut(r.target, "#"); name == "" || ok && key == "" || strings.ContainsAny(r.target, " \t") {
+			return fmt.Errorf("aws-sm: names no secret (write aws-sm:NAME, or aws-sm:NAME#KEY for one value of a secret that is JSON)")
+		}
+	case r.scheme == Azure:
+		_, _, _, err := splitAzure(r.target)
 		return err
 	}
 	return nil
@@ -109,6 +110,23 @@ func (r *Ref) UnmarshalText(text []byte) error {
 	}
 	*r = parsed
 	return nil
+}
+
+// splitAzure returns the URL of a vault and what it is asked for. The version may be empty: the newest.
+func splitAzure(target string) (vault, name, version string, err error) {
+	rest := target
+	vault, rest, _ = strings.Cut(rest, "/")
+	if after, ok := strings.CutPrefix(target, "https://"); ok {
+		host, path, _ := strings.Cut(after, "/")
+		vault, rest = "https://"+host, strings.TrimPrefix(path, "secrets/")
+	} else {
+		vault = "https://" + vault + ".vault.azure.net"
+	}
+	name, version, _ = strings.Cut(strings.TrimSuffix(rest, "/"), "/")
+	if name == "" || vault == "https://" || vault == "https://.vault.azure.net" || strings.ContainsAny(target, " \t?#") || strings.Contains(version, "/") {
+		return "", "", "", fmt.Errorf("azure-kv: names no secret (write azure-kv:VAULT/NAME, or azure-kv:https://VAULT.vault.azure.net/secrets/NAME)")
+	}
+	return vault, name, version, nil
 }
 
 // split cuts a command line into words at blanks. Single and double quotes keep blanks together; there is

@@ -24,7 +24,16 @@ const (
 type Resolver struct {
 	Environ []string      // "NAME=value", the later wins; also what commands run with
 	Dir     string        // base of relative files and working directory of commands; empty: the current one
-	Timeout time.Duration // of one command; 0: DefaultTimeout
+	Timeout time.Duration // of one command or request; 0: DefaultTimeout
+	Vaults  Vaults        // nil: aws-sm: and azure-kv: can't be resolved
+}
+
+// Vaults fetches secrets from services that keep them. Errors hold no secret.
+type Vaults interface {
+	// AWS returns the text of a secret of AWS Secrets Manager, by name or ARN.
+	AWS(ctx context.Context, id string) (string, error)
+	// Azure returns a secret of the Key Vault at a URL; no version is the newest.
+	Azure(ctx context.Context, vault, name, version string) (string, error)
 }
 
 // Resolve returns the credential that r refers to. Every error names the reference and what to do.
@@ -41,6 +50,8 @@ func (v Resolver) Resolve(ctx context.Context, r Ref) (String, error) {
 		return v.file(r)
 	case r.scheme == Cmd:
 		return v.command(ctx, r)
+	case r.scheme == AWS || r.scheme == Azure:
+		return v.vault(ctx, r)
 	}
 	return New(r.target), nil
 }

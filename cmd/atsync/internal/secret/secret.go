@@ -1,11 +1,11 @@
 // Package secret keeps credentials out of every output and fetches them from where they belong.
 //
 // A [String] holds a credential and prints as "(hidden)" however it is printed; only Reveal gives it away.
-// A [Ref] says where a credential is: env:NAME, file:/path, cmd:command args, or the literal itself.
-// A [Resolver] turns the one into the other.
+// A [Ref] says where a credential is: env:NAME, file:/path, cmd:command args, aws-sm:NAME, azure-kv:VAULT/NAME, or the
+// literal itself. A [Resolver] turns the one into the other, and a [Cache] spares asking each time.
 //
 // The package promises that no error of its own holds a credential, and that a value arrives exactly as it
-// is stored, but for one trailing newline of a file or of a command's output. It never caches, never logs
+// is stored, but for one trailing newline of a file or of a command's output. It never logs
 // and never runs a shell.
 package secret
 

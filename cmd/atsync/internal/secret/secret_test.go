@@ -75,8 +75,10 @@ func TestParseRef(t *testing.T) {
 		{text: "file:", wrong: "names no file"},
 		{text: "cmd: ", wrong: "names no command"},
 		{text: "cmd:echo 'x", wrong: "quote is not closed"},
-		{text: "aws-sm:acme", wrong: "not available in this version (write cmd:aws "},
-		{text: "azure-kv:acme/x", wrong: "not available in this version (write cmd:az "},
+		{text: "aws-sm:acme", scheme: "aws-sm", shown: "aws-sm:acme"},
+		{text: "aws-sm:acme#", wrong: "aws-sm: names no secret (write aws-sm:NAME"},
+		{text: "azure-kv:acme/x", scheme: "azure-kv", shown: "azure-kv:acme/x"},
+		{text: "azure-kv:acme", wrong: "azure-kv: names no secret (write azure-kv:VAULT/NAME"},
 	} {
 		r, err := secret.ParseRef(c.text)
 		if c.wrong != "" {
