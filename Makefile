@@ -75,6 +75,18 @@ fmt: $(GOLANGCI) ## Format the code
 demo: ## Sync a small made-up MSP and answer an analyst's questions
 	$(GO) run ./cmd/atsync demo $(if $(DEMO_DIR),--dir $(DEMO_DIR))
 
+PYTHON_ENV := $(BIN)/python
+
+.PHONY: outputs
+outputs: $(PYTHON_ENV)/.ready ## Let Python's duckdb, pandas, pyarrow and polars read the publications
+	ATSYNC_TEST_PYTHON=$(PYTHON_ENV)/bin/python $(GO) test -count 1 -v -run '^TestReadersAgree$$' ./sinks/parquet
+
+$(PYTHON_ENV)/.ready: sinks/parquet/testdata/requirements.txt
+	@mkdir -p $(BIN)
+	python3 -m venv --clear $(PYTHON_ENV)
+	$(PYTHON_ENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
 .PHONY: bench
 bench: ## Measure loading: CPU, memory, the same work by DuckDB alone
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m ./bench/...

@@ -71,6 +71,8 @@ func child(role, args string) error {
 		return readJSON(context.Background(), args)
 	case "merge":
 		return mergeByHand(context.Background(), args)
+	case "copy_parquet", "publish_parquet":
+		return lakeChild(role, args)
 	}
 	return fmt.Errorf("no role %q", role)
 }

@@ -127,4 +127,5 @@ type Batch struct {
 	Record  arrow.RecordBatch
 	Rejects []schemas.Reject
 	ReadAt  time.Time // when the request of its first page was sent; our clock, UTC
+	Bodies  [][]byte  // what the rows were decoded from, a JSON object with "items" each; nil unless the source was asked to hand them on
 }

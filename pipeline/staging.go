@@ -122,7 +122,7 @@ func (d *division) take(ctx context.Context, wake <-chan time.Time) (pages []Pag
 
 // gather makes a batch of the first pages that have the same columns, takes their records over, and returns the others.
 func gather(pages []Page) (Batch, []Page, error) {
-	b := Batch{Record: pages[0].Record, Rejects: pages[0].Rejects, ReadAt: pages[0].ReadAt}
+	b := pages[0].Batch
 	n, rows := 1, pages[0].Rows()
 	for n < len(pages) && rows+pages[n].Rows() <= batchRows && pages[n].Record.Schema().Equal(b.Record.Schema()) {
 		rows += pages[n].Rows()
@@ -133,7 +133,7 @@ func gather(pages []Page) (Batch, []Page, error) {
 	}
 	defer release(pages[:n])
 	for _, p := range pages[1:n] {
-		b.Rejects = append(b.Rejects, p.Rejects...)
+		b.Rejects, b.Bodies = append(b.Rejects, p.Rejects...), append(b.Bodies, p.Bodies...)
 		if p.ReadAt.Before(b.ReadAt) {
 			b.ReadAt = p.ReadAt
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/atsync/atsync/cmd/atsync/internal/config"
 	"github.com/atsync/atsync/cmd/atsync/internal/console"
 	"github.com/atsync/atsync/pipeline"
 	"github.com/atsync/atsync/sources/autotask/autotasktest"
@@ -27,17 +28,24 @@ func newDemoCommand(e *env) *cobra.Command {
 			"configuration stay in the folder, so that status, runs and sql can be tried on them. Nothing leaves this\n" +
 			"machine." +
 			exits(console.ExitOK, console.ExitUsage, console.ExitSource, console.ExitSink, console.ExitCanceled),
-		Example: "  atsync demo\n  atsync demo --dir /tmp/demo --serve",
+		Example: "  atsync demo\n  atsync demo --dir /tmp/demo --serve\n  atsync demo --sink parquet",
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return e.demo(cmd.Context(), opts) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if opts.sink != config.SinkDuckDB && opts.sink != config.SinkParquet {
+				return usage(cmd, "--sink %s is unknown: write duckdb or parquet", opts.sink)
+			}
+			return e.demo(cmd.Context(), opts)
+		},
 	}
 	cmd.Flags().StringVar(&opts.dir, "dir", "atsync-demo", "`folder` for the warehouse and its configuration; what an earlier demo left there is replaced")
+	cmd.Flags().StringVar(&opts.sink, "sink", config.SinkDuckDB, "`kind` of publication: duckdb or parquet")
 	cmd.Flags().BoolVar(&opts.serve, "serve", false, "keep the simulator running until interrupted, to try sync and check on it")
 	return cmd
 }
 
 type demoOptions struct {
 	dir   string
+	sink  string
 	serve bool
 }
 
@@ -51,7 +59,7 @@ func (e *env) demo(ctx context.Context, opts demoOptions) error {
 	started := time.Now()
 	server := autotasktest.NewServer(autotasktest.WithGenerated(autotasktest.Small(), demoSeed))
 	defer server.Close()
-	file, err := prepareDemo(opts.dir, server)
+	file, err := prepareDemo(opts, server)
 	if err != nil {
 		return err
 	}
@@ -68,7 +76,7 @@ func (e *env) demo(ctx context.Context, opts demoOptions) error {
 		if err := e.answer(ctx, questions()); err != nil {
 			return err
 		}
-		if err := e.printf("%s", demoEnd(file, time.Since(started))); err != nil {
+		if err := e.printf("%s", demoEnd(file, opts.sink, time.Since(started))); err != nil {
 			return err
 		}
 	}
@@ -82,10 +90,11 @@ func (e *env) demo(ctx context.Context, opts demoOptions) error {
 }
 
 // prepareDemo makes the demo's folder with a configuration for the simulator and returns the latter's path.
-func prepareDemo(dir string, server *autotasktest.Server) (string, error) {
+func prepareDemo(opts demoOptions, server *autotasktest.Server) (string, error) {
 	bad := func(err error, remedy string) (string, error) {
 		return "", &pipeline.Error{Class: pipeline.ClassConfig, Op: "demo", Err: err, Remedy: remedy}
 	}
+	dir := opts.dir
 	file := filepath.Join(dir, "config.yaml")
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
 		old, err := os.ReadFile(file)
@@ -104,6 +113,7 @@ func prepareDemo(dir string, server *autotasktest.Server) (string, error) {
 #   atsync --config %s status
 
 data_dir: ./data
+sink: { type: %s }
 log: { level: warn }
 tenants:
   demo:
@@ -111,7 +121,7 @@ tenants:
     integration_code: %s
     secret: %q              # a real one belongs in env:, file: or cmd:
     url: %s
-`, demoMark, file, server.Username, server.IntegrationCode, server.Secret, server.BaseURL())
+`, demoMark, file, opts.sink, server.Username, server.IntegrationCode, server.Secret, server.BaseURL())
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return bad(err, "give another folder with --dir")
 	}
@@ -148,15 +158,19 @@ func (e *env) answer(ctx context.Context, list []question) error {
 	return nil
 }
 
-func demoEnd(file string, took time.Duration) string {
+func demoEnd(file, sink string, took time.Duration) string {
+	what, where := "a DuckDB file that any DuckDB can open", "demo.duckdb"
+	if sink == config.SinkParquet {
+		what, where = "a folder of Parquet files, with a DuckDB catalog", filepath.Join("lake", "demo")
+	}
 	return fmt.Sprintf(`
-Done in %s. The data is a DuckDB file that any DuckDB can open: %s
+Done in %s. The data is %s: %s
 Try:
-  %[3]s --config %[4]s status
-  %[3]s --config %[4]s sql 'SELECT status_label, count(*) FROM v_tickets GROUP BY ALL ORDER BY 2 DESC'
-check and sync need the simulator, too: %[3]s demo --serve
+  %[4]s --config %[5]s status
+  %[4]s --config %[5]s sql 'SELECT status_label, count(*) FROM v_tickets GROUP BY ALL ORDER BY 2 DESC'
+check and sync need the simulator, too: %[4]s demo --serve
 Then: docs/getting-started.md connects your own Autotask.
-`, console.Duration(took), filepath.Join(filepath.Dir(file), "data", "demo.duckdb"), program(), file)
+`, console.Duration(took), what, filepath.Join(filepath.Dir(file), "data", where), program(), file)
 }
 
 // program is what to type to run this program again: built by "go run", it is in no PATH.

@@ -76,7 +76,7 @@ func TestJSONSamplesFitTheContract(t *testing.T) {
 	manual := readDoc(t, "docs/cli.md")
 	for name, into := range map[string]any{
 		"check": &checkReport{}, "plan": &planReport{}, "fetch": &fetchReport{}, "state": &stateReport{}, "sync": &syncReport{}, "verify": &syncReport{}, "backfill": &backfillReport{}, "status": &statusReport{},
-		"rejects": &rejectsReport{}, "schema": &schemaDiffReport{}, "runs": &runsReport{},
+		"rejects": &rejectsReport{}, "schema": &schemaDiffReport{}, "runs": &runsReport{}, "maintain": &maintainReport{}, "export": &exportReport{},
 		"entities": &entityReport{}, "config": &configReport{}, "version": &versionReport{},
 	} {
 		_, section, found := strings.Cut(manual, "<!-- json:"+name+":begin -->")

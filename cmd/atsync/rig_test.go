@@ -77,7 +77,7 @@ func (r *rig) open() *site {
 	if err != nil {
 		r.Fatal(err)
 	}
-	return &site{cfg: r.cfg, source: source, warehouse: warehouse, publisher: duckdb.NewPublisher(warehouse, r.cfg.PublishPath)}
+	return &site{cfg: r.cfg, source: source, warehouse: warehouse, sink: warehouse, publisher: duckdb.NewPublisher(warehouse, r.cfg.PublishPath)}
 }
 
 // sync runs one sync from a fresh start, as a process of its own would.

@@ -128,23 +128,32 @@ func publications(tenants []config.TenantConfig, named bool) (map[string]string,
 
 // query runs a query and prints its result.
 func (e *env) query(ctx context.Context, db *sql.DB, query, format string) error {
+	_, err := eachRow(ctx, db, query, func(types []*sql.ColumnType) (rowWriter, error) {
+		switch format {
+		case "csv":
+			return newCSVRows(e.stdout, types), nil
+		case "json":
+			return &jsonRows{w: e.stdout, types: types}, nil
+		}
+		return newTableRows(e.stdout, types), nil
+	})
+	return err
+}
+
+// eachRow runs a query, hands its rows to a writer, and counts them.
+func eachRow(ctx context.Context, db *sql.DB, query string, open func([]*sql.ColumnType) (rowWriter, error)) (n int64, err error) {
 	rows, err := db.QueryContext(ctx, query)
 	if err != nil {
-		return queryError(ctx, err)
+		return 0, queryError(ctx, err)
 	}
 	defer func() { _ = rows.Close() }() // rows.Err tells
 	types, err := rows.ColumnTypes()
 	if err != nil {
-		return queryError(ctx, err)
+		return 0, queryError(ctx, err)
 	}
-	var out rowWriter
-	switch format {
-	case "csv":
-		out = newCSVRows(e.stdout, types)
-	case "json":
-		out = &jsonRows{w: e.stdout, types: types}
-	default:
-		out = newTableRows(e.stdout, types)
+	out, err := open(types)
+	if err != nil {
+		return 0, err
 	}
 	for rows.Next() {
 		values := make([]any, len(types))
@@ -153,19 +162,20 @@ func (e *env) query(ctx context.Context, db *sql.DB, query, format string) error
 			targets[i] = &values[i]
 		}
 		if err := rows.Scan(targets...); err != nil {
-			return queryError(ctx, err)
+			return n, queryError(ctx, err)
 		}
 		for i, v := range values {
 			values[i] = typed(types[i], v)
 		}
 		if err := out.row(values); err != nil {
-			return err
+			return n, err
 		}
+		n++
 	}
 	if err := rows.Err(); err != nil {
-		return queryError(ctx, err)
+		return n, queryError(ctx, err)
 	}
-	return out.end()
+	return n, out.end()
 }
 
 func queryError(ctx context.Context, err error) error {
@@ -282,25 +292,35 @@ type jsonRows struct {
 }
 
 func (j *jsonRows) row(values []any) error {
-	var b strings.Builder
-	if b.WriteString(",\n"); j.n == 0 {
-		b.Reset()
-		b.WriteString("[\n")
+	lead := ",\n  "
+	if j.n == 0 {
+		lead = "[\n  "
 	}
 	j.n++
-	b.WriteString("  {")
+	object, err := jsonObject(j.types, values)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(j.w, lead+object)
+	return err
+}
+
+// jsonObject is a row as an object, keys in the order of the columns.
+func jsonObject(types []*sql.ColumnType, values []any) (string, error) {
+	var b strings.Builder
+	b.WriteString("{")
 	for i, v := range values {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		key, err := json.Marshal(j.types[i].Name())
+		key, err := json.Marshal(types[i].Name())
 		if err != nil {
-			return err
+			return "", err
 		}
 		value, err := json.Marshal(jsonValue(v))
 		if err != nil { // a map with other keys than text, say
 			if value, err = json.Marshal(fmt.Sprint(v)); err != nil {
-				return err
+				return "", err
 			}
 		}
 		b.Write(key)
@@ -308,8 +328,7 @@ func (j *jsonRows) row(values []any) error {
 		b.Write(value)
 	}
 	b.WriteString("}")
-	_, err := io.WriteString(j.w, b.String())
-	return err
+	return b.String(), nil
 }
 
 func (j *jsonRows) end() error {

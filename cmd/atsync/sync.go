@@ -31,11 +31,15 @@ func newSyncCommand(e *env) *cobra.Command {
 		Example: "  atsync sync\n" +
 			"  atsync sync --tenant acme --entity Tickets --entity 'Ticket*'\n" +
 			"  atsync sync --entity Resources --full\n" +
+			"  atsync sync --from-raw\n" +
 			"  atsync --json sync | jq '.runs[].status'",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if opts.patience <= 0 {
 				return usage(cmd, "--patience %s: must be more than nothing, such as 10m", opts.patience)
+			}
+			if opts.fromRaw && (opts.full || opts.allowDeletes) {
+				return usage(cmd, "--from-raw reads nothing from Autotask: leave out --full and --allow-deletes")
 			}
 			return e.sync(cmd.Context(), opts)
 		},
@@ -54,6 +58,7 @@ type syncOptions struct {
 	full         bool
 	allowDeletes bool
 	patience     time.Duration
+	fromRaw      bool
 }
 
 func (o *syncOptions) addFlags(cmd *cobra.Command) {
@@ -61,6 +66,7 @@ func (o *syncOptions) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&o.entities, "entity", nil, "sync only this `entity`, preset or pattern in place of what the configuration says; may be repeated")
 	cmd.Flags().BoolVar(&o.full, "full", false, "read every row instead of what changed, and mark rows that are gone as deleted")
 	cmd.Flags().BoolVar(&o.allowDeletes, "allow-deletes", false, "let a whole read mark more rows as deleted than the guard allows (50 rows or 2 %)")
+	cmd.Flags().BoolVar(&o.fromRaw, "from-raw", false, "rebuild missing tables from the pages that sync.keep_raw has kept, without a request")
 	cmd.Flags().DurationVar(&o.patience, "patience", time.Hour, "how long a request may wait while the hour's requests are used up: a `duration` like 10m")
 }
 
@@ -122,7 +128,13 @@ type syncReport struct {
 }
 
 func (e *env) sync(ctx context.Context, opts syncOptions) error {
-	return e.eachTenant(ctx, task{"sync", opts.tenants, opts.entities, opts.patience, console.RunSummary},
+	about := task{"sync", opts.tenants, opts.entities, opts.patience, console.RunSummary}
+	if opts.fromRaw {
+		return e.onTenants(ctx, about, func(ctx context.Context, w wiring, t config.TenantConfig, feed *feed) (pipeline.Run, error) {
+			return w.replay(ctx, t, feed.trace(t.Name))
+		})
+	}
+	return e.eachTenant(ctx, about,
 		func(ctx context.Context, r *pipeline.Runner, entities []*schemas.Entity) (pipeline.Run, error) {
 			return r.Sync(ctx, pipeline.SyncRequest{Entities: entities, Full: opts.full, AllowDeletes: opts.allowDeletes})
 		})
@@ -130,6 +142,13 @@ func (e *env) sync(ctx context.Context, opts syncOptions) error {
 
 // eachTenant lets a command's work run on the chosen tenants, one after the other, and prints what became of it.
 func (e *env) eachTenant(ctx context.Context, about task, do work) error {
+	return e.onTenants(ctx, about, func(ctx context.Context, w wiring, t config.TenantConfig, feed *feed) (pipeline.Run, error) {
+		return w.onTenant(ctx, t, feed, do)
+	})
+}
+
+// onTenants is eachTenant for work that needs no site.
+func (e *env) onTenants(ctx context.Context, about task, on func(context.Context, wiring, config.TenantConfig, *feed) (pipeline.Run, error)) error {
 	cfg, err := e.loadConfig()
 	if err != nil {
 		return err
@@ -157,7 +176,7 @@ func (e *env) eachTenant(ctx context.Context, about task, do work) error {
 				Err: errors.New("interrupted before it began"), Remedy: "run it again"})
 			break
 		}
-		run, err := w.onTenant(ctx, t, feed, do)
+		run, err := on(ctx, w, t, feed)
 		if run.StartedAt.IsZero() { // it never began: there is nothing to report but the error
 			errs = append(errs, err)
 			continue

@@ -3,12 +3,9 @@ package main
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"errors"
 	"log/slog"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -16,18 +13,23 @@ import (
 	"github.com/atsync/atsync/cmd/atsync/internal/secret"
 	"github.com/atsync/atsync/cmd/atsync/internal/vault"
 	"github.com/atsync/atsync/pipeline"
-	"github.com/atsync/atsync/schemas"
 	"github.com/atsync/atsync/sinks/duckdb"
+	"github.com/atsync/atsync/sinks/parquet"
 	"github.com/atsync/atsync/sources/autotask"
+	"github.com/atsync/atsync/sources/rawpages"
 )
 
-// This file is the only one that names concrete sources and sinks: the other commands work with a site, a
+// The files wire*.go are the only ones that name concrete sources and sinks: the other commands work with a site, a
 // reader, and these names for what they print.
 type (
 	hint      = autotask.Hint    // a credential that looks mixed up
 	freshness = duckdb.Freshness // how current a table is
 	rejectRow = duckdb.RejectRow // a value that did not fit its column
 	state     = duckdb.State     // how far an entity has been read
+
+	relation   = duckdb.Relation   // a table or a view of a publication
+	prunedRuns = duckdb.PrunedRuns // what of the history of runs went
+	rawUsage   = rawpages.Usage    // how much is kept of raw pages
 )
 
 // site is one tenant with its source, its private warehouse and its publication.
@@ -35,7 +37,8 @@ type site struct {
 	cfg       config.TenantConfig
 	source    *autotask.Client
 	warehouse *duckdb.Warehouse
-	publisher *duckdb.Publisher
+	sink      pipeline.Sink // the warehouse, or what keeps raw pages before it
+	publisher publisher
 	creds     autotask.Credentials
 }
 
@@ -67,10 +70,16 @@ func (e *env) resolver(cfg *config.Config) secret.Resolver {
 // options says how the tenant's warehouse is opened: always in the same way, since a publication shows what they say. webURL
 // returns where the tenant's web pages are, "" while nobody knows.
 func (w wiring) options(cfg config.TenantConfig, lockWait time.Duration, webURL func() string) duckdb.Options {
-	return duckdb.Options{
+	opts := duckdb.Options{
 		Path: cfg.WorkPath, Tenant: cfg.Name, From: cfg.PublishPath, LockWait: lockWait, Logger: w.log,
 		TimeZone: cfg.Location.String(), WebURL: webURL,
 	}
+	if cfg.SinkType == config.SinkParquet {
+		opts.Hydrate = func(ctx context.Context, to string) (bool, error) {
+			return parquet.Hydrate(ctx, cfg.PublishDir, cfg.Name, to)
+		}
+	}
+	return opts
 }
 
 // open resolves the tenant's secrets and opens its parts. Nothing is sent to Autotask yet.
@@ -84,19 +93,23 @@ func (w wiring) open(ctx context.Context, cfg config.TenantConfig) (*site, error
 	if err != nil {
 		return nil, err
 	}
-	s.warehouse, s.publisher = warehouse, duckdb.NewPublisher(warehouse, cfg.PublishPath)
+	s.warehouse, s.publisher = warehouse, w.publisher(cfg, warehouse)
+	if s.sink, err = keeping(cfg, warehouse); err != nil {
+		return nil, errors.Join(err, warehouse.Close())
+	}
 	if s.source, err = w.client(ctx, cfg, creds, warehouse); err != nil {
 		return nil, errors.Join(err, warehouse.Close())
 	}
 	return s, nil
 }
 
-// keeper keeps what a source has to know of earlier processes: the warehouse, or a visitor of it.
-type keeper interface {
-	Hold(ctx context.Context) (*pipeline.Hold, error)
-	SetHold(ctx context.Context, hold *pipeline.Hold) error
-	Recall(ctx context.Context, key string) (string, error)
-	Remember(ctx context.Context, key, value string) error
+// keeping puts what keeps raw pages before a tenant's warehouse, if the tenant wants that.
+func keeping(cfg config.TenantConfig, w *duckdb.Warehouse) (pipeline.Sink, error) {
+	if cfg.KeepRaw == 0 {
+		return w, nil
+	}
+	k, err := rawpages.Keep(w, cfg.RawDir)
+	return k, located(err, cfg.Name)
 }
 
 // client makes the tenant's source; the keeper, mostly the warehouse, keeps its hold.
@@ -128,6 +141,7 @@ func (w wiring) sourceConfig(cfg config.TenantConfig, creds autotask.Credentials
 		Trace:        w.trace,
 		Logger:       w.log,
 		Quotas:       w.quotas,
+		Bodies:       cfg.KeepRaw > 0,
 		Limits:       autotask.Limits{ThreadsPerEntity: cfg.Threads, QuotaWait: w.patience},
 	}
 }
@@ -198,116 +212,12 @@ func (w wiring) plan(ctx context.Context, cfg config.TenantConfig, req pipeline.
 	return r.Plan(ctx, stored, req)
 }
 
-// borrower opens a tenant's warehouse for moments, so that another process can work on it in between. It is safe for
-// concurrent use: one after the other has the warehouse.
-type borrower struct {
-	options duckdb.Options
-	publish string        // the published file
-	turn    chan struct{} // holds one token
-}
-
-// borrowPatience is how long a borrower waits for a process that works on the warehouse: a sync may run long.
-const borrowPatience = time.Hour
-
-// backfiller wires a tenant's backfill. close releases its source. A dry run of a tenant without a warehouse makes none.
-func (w wiring) backfiller(ctx context.Context, cfg config.TenantConfig, dryRun bool) (b *pipeline.Backfiller, closeAll func() error, err error) {
-	creds, err := w.credentials(ctx, cfg)
-	if err != nil {
-		return nil, nil, err
-	}
-	from := &borrower{publish: cfg.PublishPath, turn: make(chan struct{}, 1),
-		options: w.options(cfg, borrowPatience, func() string { return b.Source.(*autotask.Client).WebURL() })}
-	scratch := ""
-	if _, err := os.Stat(cfg.WorkPath); dryRun && errors.Is(err, os.ErrNotExist) {
-		if scratch, err = os.MkdirTemp("", "atsync-dry-run-"); err != nil {
-			return nil, nil, &pipeline.Error{Class: pipeline.ClassSink, Tenant: cfg.Name, Op: "dry run", Err: err, Remedy: "set TMPDIR to a folder that can be written"}
-		}
-		from.options.Path = filepath.Join(scratch, filepath.Base(cfg.WorkPath))
-	}
-	tidy := func() error {
-		if scratch == "" {
-			return nil
-		}
-		return os.RemoveAll(scratch)
-	}
-	source, err := w.client(ctx, cfg, creds, from)
-	if err != nil {
-		return nil, nil, errors.Join(err, tidy())
-	}
-	b = &pipeline.Backfiller{Tenant: cfg.Name, Source: source, Open: from.lease, Trace: w.trace, PublishEvery: cfg.PublishEvery,
-		Schema: pipeline.SchemaMode(cfg.Schema)}
-	return b, func() error { return errors.Join(source.Close(), tidy()) }, nil
-}
-
-// open opens the warehouse until release is called.
-func (b *borrower) open(ctx context.Context) (w *duckdb.Warehouse, release func() error, err error) {
-	select {
-	case b.turn <- struct{}{}:
-	case <-ctx.Done():
-		return nil, nil, context.Cause(ctx)
-	}
-	if w, err = duckdb.Open(ctx, b.options); err != nil {
-		<-b.turn
-		return nil, nil, err
-	}
-	return w, func() error {
-		defer func() { <-b.turn }()
-		return w.Close()
-	}, nil
-}
-
-// lease is how a backfill opens the warehouse.
-func (b *borrower) lease(ctx context.Context) (pipeline.Lease, error) {
-	w, release, err := b.open(ctx)
-	if err != nil {
-		return pipeline.Lease{}, err
-	}
-	return pipeline.Lease{Sink: w, Publisher: duckdb.NewPublisher(w, b.publish), Release: release}, nil
-}
-
-// with opens the warehouse for fn.
-func (b *borrower) with(ctx context.Context, fn func(*duckdb.Warehouse) error) error {
-	w, release, err := b.open(ctx)
-	if err != nil {
-		return err
-	}
-	return errors.Join(fn(w), release())
-}
-
-// Hold implements keeper.
-func (b *borrower) Hold(ctx context.Context) (hold *pipeline.Hold, err error) {
-	err = b.with(ctx, func(w *duckdb.Warehouse) (err error) {
-		hold, err = w.Hold(ctx)
-		return err
-	})
-	return hold, err
-}
-
-// SetHold implements keeper.
-func (b *borrower) SetHold(ctx context.Context, hold *pipeline.Hold) error {
-	return b.with(ctx, func(w *duckdb.Warehouse) error { return w.SetHold(ctx, hold) })
-}
-
-// Recall implements keeper.
-func (b *borrower) Recall(ctx context.Context, key string) (value string, err error) {
-	err = b.with(ctx, func(w *duckdb.Warehouse) (err error) {
-		value, err = w.Recall(ctx, key)
-		return err
-	})
-	return value, err
-}
-
-// Remember implements keeper.
-func (b *borrower) Remember(ctx context.Context, key, value string) error {
-	return b.with(ctx, func(w *duckdb.Warehouse) error { return w.Remember(ctx, key, value) })
-}
-
 // runner returns the pipeline that syncs the site.
 func (s *site) runner(trace *pipeline.Trace) *pipeline.Runner {
 	return &pipeline.Runner{
 		Tenant:    s.cfg.Name,
 		Source:    s.source,
-		Sink:      s.warehouse,
+		Sink:      s.sink,
 		Publisher: s.publisher,
 		Trace:     trace,
 		Overlap:   s.cfg.Overlap,
@@ -338,141 +248,6 @@ func (s *site) release(ctx context.Context, w wiring) error {
 	return err
 }
 
-// reader reads what is stored of a tenant, without a source.
-type reader struct {
-	db   *sql.DB
-	from string // the file
-}
-
-// openReader opens the private warehouse, which is the newest, or its publication while a process works on
-// the warehouse.
-func openReader(ctx context.Context, t config.TenantConfig) (*reader, error) {
-	if r, err := openFile(ctx, t.WorkPath, t.Name); err == nil {
-		return r, nil
-	}
-	return openFile(ctx, t.PublishPath, t.Name)
-}
-
-// openPrivate opens the private warehouse; its publication only where that is all there is. What is to be changed is
-// looked at here: a publication may be older than what it is made of.
-func openPrivate(ctx context.Context, t config.TenantConfig) (*reader, error) {
-	if _, err := os.Stat(t.WorkPath); errors.Is(err, os.ErrNotExist) {
-		return openFile(ctx, t.PublishPath, t.Name)
-	}
-	return openFile(ctx, t.WorkPath, t.Name)
-}
-
-func openFile(ctx context.Context, path, tenant string) (*reader, error) {
-	db, err := duckdb.OpenReader(ctx, path)
-	return &reader{db, path}, located(err, tenant)
-}
-
-// visitor is a keeper for commands that leave the warehouse to others: it has read what is kept, and opens the
-// warehouse only for the moment in which something is to be kept.
-type visitor struct {
-	w    wiring
-	cfg  config.TenantConfig
-	hold *pipeline.Hold
-	zone string
-}
-
-func (v *visitor) Hold(context.Context) (*pipeline.Hold, error) { return v.hold, nil }
-func (v *visitor) Recall(_ context.Context, key string) (string, error) {
-	return map[string]string{"zone": v.zone}[key], nil
-}
-
-func (v *visitor) SetHold(ctx context.Context, hold *pipeline.Hold) error {
-	return v.w.visit(ctx, v.cfg, func(w *duckdb.Warehouse) error { return w.SetHold(ctx, hold) })
-}
-
-func (v *visitor) Remember(ctx context.Context, key, value string) error {
-	return v.w.visit(ctx, v.cfg, func(w *duckdb.Warehouse) error { return w.Remember(ctx, key, value) })
-}
-
-// ackRejects acknowledges rejects of one tenant, of which there are none if it was never synced.
-func (w wiring) ackRejects(ctx context.Context, cfg config.TenantConfig, which pipeline.RejectSelection, note string) (n int64, err error) {
-	if synced(cfg) != nil {
-		return 0, nil
-	}
-	err = w.visit(ctx, cfg, func(warehouse *duckdb.Warehouse) (err error) {
-		n, err = warehouse.AckRejects(ctx, which, note)
-		return err
-	})
-	return n, err
-}
-
-// visit opens the tenant's warehouse for a piece of work.
-func (w wiring) visit(ctx context.Context, cfg config.TenantConfig, work func(*duckdb.Warehouse) error) error {
-	warehouse, err := duckdb.Open(ctx, w.options(cfg, w.lockWait, nil))
-	if err != nil {
-		return err
-	}
-	return errors.Join(work(warehouse), warehouse.Close())
-}
-
-// steer changes what is stored of a tenant's progress, and publishes the change where there is a publication: a
-// warehouse that is lost is made anew from that.
-func (w wiring) steer(ctx context.Context, cfg config.TenantConfig, work func(pipeline.Sink) error) error {
-	return w.visit(ctx, cfg, func(warehouse *duckdb.Warehouse) error {
-		if err := work(warehouse); err != nil {
-			return err
-		}
-		publisher := duckdb.NewPublisher(warehouse, cfg.PublishPath)
-		if _, ok := publisher.Published(); !ok {
-			return nil
-		}
-		_, err := publisher.Publish(ctx)
-		return err
-	})
-}
-
-// recall copies what is stored of some entities, and what a visitor has to know. A tenant that never synced has
-// nothing.
-func (w wiring) recall(ctx context.Context, cfg config.TenantConfig, entities []*schemas.Entity) (stored pipeline.Stored, v *visitor, err error) {
-	v = &visitor{w: w, cfg: cfg}
-	r, err := openReader(ctx, cfg)
-	if errors.Is(err, os.ErrNotExist) {
-		if _, missing := os.Stat(cfg.WorkPath); missing != nil {
-			return stored, v, nil
-		}
-		r, err = openFile(ctx, cfg.WorkPath, cfg.Name) // says who holds it during the first sync
-	}
-	if err != nil {
-		return stored, v, err
-	}
-	defer func() { err = errors.Join(err, r.Close()) }()
-	s, err := duckdb.NewSnapshot(ctx, r.db, cfg.Name, r.from)
-	if err != nil {
-		return stored, v, err
-	}
-	if v.hold, err = s.Hold(ctx); err != nil {
-		return stored, v, err
-	}
-	if v.zone, err = s.Recall(ctx, "zone"); err != nil {
-		return stored, v, err
-	}
-	stored, err = pipeline.ReadStored(ctx, s, entities)
-	return stored, v, err
-}
-
-// tenantTable returns an entity's table as the tenant has it; nil if it has none.
-func tenantTable(ctx context.Context, cfg config.TenantConfig, entity *schemas.Entity) (t *schemas.Table, err error) {
-	r, err := openReader(ctx, cfg)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, r.Close()) }()
-	s, err := duckdb.NewSnapshot(ctx, r.db, cfg.Name, r.from)
-	if err != nil {
-		return nil, err
-	}
-	st, err := s.Stream(ctx, entity.Name)
-	if err != nil || st.Columns == nil {
-		return nil, err
-	}
-	return schemas.NewTable(entity, st.Metadata, st.Columns), nil
-}
-
 // located names the tenant in an error that does not.
 func located(err error, tenant string) error {
 	if e, ok := errors.AsType[*pipeline.Error](err); ok {
@@ -481,55 +256,4 @@ func located(err error, tenant string) error {
 		return &named
 	}
 	return err
-}
-
-func (r *reader) runs(ctx context.Context, limit int) ([]pipeline.Run, error) {
-	return duckdb.Runs(ctx, r.db, limit)
-}
-
-func (r *reader) lastRuns(ctx context.Context) (map[string]time.Time, error) {
-	return duckdb.LastRuns(ctx, r.db)
-}
-
-func (r *reader) hold(ctx context.Context) (*pipeline.Hold, error) { return duckdb.ReadHold(ctx, r.db) }
-
-func (r *reader) freshness(ctx context.Context) ([]freshness, error) {
-	return duckdb.ReadFreshness(ctx, r.db)
-}
-
-func (r *reader) states(ctx context.Context) ([]state, error) { return duckdb.ReadStates(ctx, r.db) }
-func (r *reader) chunks(ctx context.Context) ([]pipeline.Chunk, error) {
-	return duckdb.ReadChunks(ctx, r.db)
-}
-
-func (r *reader) liveRows(ctx context.Context, table string) (int64, error) {
-	return duckdb.LiveRows(ctx, r.db, table)
-}
-
-func (r *reader) rejects(ctx context.Context, which pipeline.RejectSelection) ([]rejectRow, error) {
-	return duckdb.ReadRejects(ctx, r.db, which)
-}
-
-func (r *reader) summaries(ctx context.Context, since time.Time) ([]pipeline.TableSummary, error) {
-	return duckdb.ReadSummaries(ctx, r.db, since)
-}
-
-func (r *reader) history(ctx context.Context, entity string, since time.Time) (*pipeline.History, error) {
-	return duckdb.ReadHistory(ctx, r.db, entity, since)
-}
-
-func (r *reader) run(ctx context.Context, id int64) (*pipeline.Run, error) {
-	return duckdb.ReadRun(ctx, r.db, id)
-}
-
-func (r *reader) loads(ctx context.Context, run int64) ([]pipeline.LoadRecord, error) {
-	return duckdb.ReadLoads(ctx, r.db, run)
-}
-
-// Close closes the file.
-func (r *reader) Close() error { return r.db.Close() }
-
-// openPublications opens published files, by tenant, for queries from outside: read-only and locked down.
-func openPublications(ctx context.Context, files map[string]string) (*sql.DB, error) {
-	return duckdb.OpenSQL(ctx, files, duckdb.ReadOptions{})
 }

@@ -27,6 +27,10 @@ type PublisherHarness struct {
 	// published meanwhile. The reader is closed when the test ends.
 	Hold func(t *testing.T) func(t *testing.T, table string, by ...string) []map[string]string
 
+	// Pass lets the grace period of old versions pass, and Versions counts those that are on the disk.
+	Pass     func(t *testing.T)
+	Versions func(t *testing.T) int
+
 	// Hydrate loses the sink's own files and opens what the publication brings back. It replaces Sink, Publisher and Rows.
 	Hydrate func(t *testing.T)
 }
@@ -44,6 +48,7 @@ func TestPublisher(t *testing.T, open func(t *testing.T) *PublisherHarness) {
 		"Tombstones":             testPublishTombstones,
 		"HostileNames":           testPublishHostile,
 		"ReadersKeepTheirs":      testPublishHeld,
+		"OldVersionsGo":          testPublishPruned,
 		"Canceled":               testPublishCanceled,
 		"Hydrate":                testHydrate,
 		"HydrateGoesOn":          testHydrateGoesOn,
@@ -213,6 +218,32 @@ func testPublishHeld(p *publication) {
 		p.equal("what a reader has open", before, read(p.T, p.table.Name, "id"))
 	}
 	p.shows("to a fresh reader")
+}
+
+// testPublishPruned: what nobody needs any more goes, at the latest when it is asked for.
+func testPublishPruned(p *publication) {
+	for i := range 3 {
+		p.load(page(widget(1, fmt.Sprint("version ", i), i)))
+		p.publish()
+	}
+	p.h.Pass(p.T)
+	p.load(page(widget(1, "the last", 5)))
+	p.publish()
+	if n := p.h.Versions(p.T); n > 2 {
+		p.Errorf("%d versions are left by a publication after the grace period", n)
+	}
+	if pruner, ok := p.h.Publisher.(interface {
+		Prune(ctx context.Context, grace time.Duration) (int, error)
+	}); ok {
+		if _, err := pruner.Prune(p.Context(), 0); err != nil {
+			p.Error(err)
+		}
+	}
+	if n := p.h.Versions(p.T); n != 1 {
+		p.Errorf("%d versions are left", n)
+	}
+	p.shows("after pruning")
+	p.pending(false, "after pruning")
 }
 
 func testPublishCanceled(p *publication) {

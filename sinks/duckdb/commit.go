@@ -153,14 +153,10 @@ func (l *load) upsert(s session, res *pipeline.LoadResult, now time.Time) error 
 	if err != nil {
 		return err
 	}
-	// What was read before the stored version, or before the row was found deleted, comes late. A time ahead of our
-	// clock was written by a clock that was wrong.
-	clock := literal(now.Format(time.RFC3339Nano)) + `::TIMESTAMPTZ`
-	older := `s._synced_at < t._synced_at AND t._synced_at <= ` + clock
-	if sv, tv := l.versions(); sv != "" {
-		older += ` AND NOT coalesce(` + sv + ` > ` + tv + `, false)`
+	older, err := l.older(s, now)
+	if err != nil {
+		return err
 	}
-	older = `coalesce(` + older + `, false) OR coalesce(s._synced_at < t._deleted_at AND t._deleted_at <= ` + clock + `, false)`
 	same := []string{`t._row_hash = s._row_hash AND t._deleted_at IS NULL`}
 	for _, name := range l.doubtful() {
 		same = append(same, `t.`+ident(name)+` IS NOT DISTINCT FROM s.`+ident(name)+`::`+l.target.find(name).Type.SQL())
@@ -172,41 +168,73 @@ func (l *load) upsert(s session, res *pipeline.LoadResult, now time.Time) error 
 	if err != nil {
 		return err
 	}
-	matched, err := s.number(`SELECT count(*) FROM ` + tempTable(matchTable))
+	var matched, late, unchanged, dead int64
+	err = s.row(`SELECT count(*), count(*) FILTER (older), count(*) FILTER (same AND NOT older), count(*) FILTER (dead AND NOT older)
+		FROM `+tempTable(matchTable)).Scan(&matched, &late, &unchanged, &dead)
 	if err != nil {
 		return err
 	}
-	skipped, err := s.count(`DELETE FROM ` + stage + ` WHERE rowid IN (SELECT stage_row FROM ` + tempTable(matchTable) + ` WHERE older)`)
-	if err != nil {
+	if err := unstage(s, "older", late); err != nil {
 		return err
 	}
 	if res.Rejected, err = l.settleRejects(s, stage); err != nil {
 		return err
 	}
-	unchanged, err := s.count(`DELETE FROM ` + stage + ` WHERE rowid IN (SELECT stage_row FROM ` + tempTable(matchTable) + ` WHERE same AND NOT older)`)
-	if err != nil {
+	if err := unstage(s, "same AND NOT older", unchanged); err != nil {
 		return err
 	}
-	res.Unchanged = skipped + unchanged
+	res.Unchanged = late + unchanged
 	res.Updated = matched - res.Unchanged
 	res.Inserted = distinct - matched
 	if res.Updated > 0 {
 		if err := l.carry(s); err != nil {
 			return err
 		}
-		if err := l.replace(s, res.Updated, now); err != nil {
+		if err := l.replace(s, res.Updated, dead, now); err != nil {
 			return err
 		}
 	}
 	return l.insertStaged(s, res.Inserted+res.Updated)
 }
 
+// older is the condition for staged rows s that must not replace their stored versions t: what was read before these, or before
+// the row was found deleted, comes late. A time ahead of our clock was written by a clock that was wrong.
+func (l *load) older(s session, now time.Time) (string, error) {
+	stage, table := tempTable(stageTable), mainTable(l.spec.Table.Name)
+	var late bool
+	err := s.row(`WITH first AS MATERIALIZED (SELECT min(_synced_at) AS since FROM ` + stage + `)
+		SELECT EXISTS (FROM ` + table + ` WHERE _synced_at > (SELECT since FROM first)) OR EXISTS (FROM ` + table + ` WHERE _deleted_at > (SELECT since FROM first))`).Scan(&late)
+	if err != nil || !late {
+		return "false", err // mostly, and then the columns below need not be read
+	}
+	clock := literal(now.Format(time.RFC3339Nano)) + `::TIMESTAMPTZ`
+	older := `s._synced_at < t._synced_at AND t._synced_at <= ` + clock
+	if sv, tv := l.versions(); sv != "" {
+		older += ` AND NOT coalesce(` + sv + ` > ` + tv + `, false)`
+	}
+	return `coalesce(` + older + `, false) OR coalesce(s._synced_at < t._deleted_at AND t._deleted_at <= ` + clock + `, false)`, nil
+}
+
+// unstage drops the staged rows that matched so, of which there are want.
+func unstage(s session, which string, want int64) error {
+	if want == 0 {
+		return nil
+	}
+	n, err := s.count(`DELETE FROM ` + tempTable(stageTable) + ` WHERE rowid IN (SELECT stage_row FROM ` + tempTable(matchTable) + ` WHERE ` + which + `)`)
+	if err == nil && n != want {
+		err = fmt.Errorf("%d rows need no merging, %d expected: an id is in the table twice", n, want)
+	}
+	return err
+}
+
 // replace removes the stored versions of staged rows, and notes the tombstones among them.
-func (l *load) replace(s session, want int64, now time.Time) error {
-	err := s.exec(`INSERT INTO _atsync.tombstone_log SELECT ?, ?, id, 'restored', NULL, ?, ? FROM `+tempTable(matchTable)+
-		` WHERE dead AND NOT older`, l.spec.Table.Entity.Name, l.spec.Table.Name, l.loadID, now)
-	if err != nil {
-		return err
+func (l *load) replace(s session, want, dead int64, now time.Time) error {
+	if dead > 0 {
+		err := s.exec(`INSERT INTO _atsync.tombstone_log SELECT ?, ?, id, 'restored', NULL, ?, ? FROM `+tempTable(matchTable)+
+			` WHERE dead AND NOT older`, l.spec.Table.Entity.Name, l.spec.Table.Name, l.loadID, now)
+		if err != nil {
+			return err
+		}
 	}
 	n, err := s.count(`DELETE FROM ` + mainTable(l.spec.Table.Name) + ` AS t USING ` + tempTable(stageTable) + ` AS s WHERE t.id = s.id`)
 	if err == nil && n != want {

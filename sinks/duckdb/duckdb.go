@@ -43,12 +43,16 @@ type Options struct {
 	Threads  int              // 2 by default
 	TempDir  string           // where staging spills; Path + ".tmp" by default
 	From     string           // a publication to start from if there is no file at Path; may be missing itself
+	Hydrate  Hydrate          // makes the file from another kind of publication if there is none at Path; nil: From does
 	TimeZone string           // IANA name of the tenant's zone, in which the views' dates are; empty: UTC
 	WebURL   func() string    // of the tenant's Autotask in a browser, asked when views are made; nil or "": as last known
 	LockWait time.Duration    // how long to wait for another process to let go of the file; 5 s by default, < 0: not at all
 	Now      func() time.Time // our clock; time.Now by default
 	Logger   *slog.Logger     // nil: silent
 }
+
+// Hydrate makes a warehouse file at a path where there is none from a publication; false: there is no publication.
+type Hydrate func(ctx context.Context, to string) (bool, error)
 
 // Warehouse is one tenant's private DuckDB file. It implements pipeline.Sink and is safe for concurrent use.
 type Warehouse struct {
@@ -95,6 +99,9 @@ func Open(ctx context.Context, opts Options) (*Warehouse, error) {
 	if err := w.prepare(ctx, connector); err != nil {
 		_ = w.db.Close() // the error that matters is err
 		return nil, openError(opts, err)
+	}
+	if err := sweep(opts.Path); err != nil { // it would only take space
+		opts.Logger.WarnContext(ctx, "what an interrupted compaction left can't be removed", "path", opts.Path, "cause", err)
 	}
 	if err := writeHolder(opts.Path, opts.Now()); err != nil { // it would only tell more than DuckDB does
 		opts.Logger.DebugContext(ctx, "who has the warehouse open can't be noted", "cause", err)
@@ -245,7 +252,17 @@ func connect(ctx context.Context, opts Options) (*duckdb.Connector, error) {
 	begun, told := time.Now(), false
 	deadline := begun.Add(opts.LockWait)
 	for {
+		before, missing := os.Stat(opts.Path)
 		connector, err := duckdb.NewConnector(dsn, nil)
+		if err == nil && missing == nil {
+			// A compaction in another process may have put a new file in place between the opening and the lock.
+			if now, gone := os.Stat(opts.Path); gone != nil || !os.SameFile(before, now) {
+				if err := connector.Close(); err != nil {
+					return nil, err
+				}
+				continue
+			}
+		}
 		if err == nil || !isLocked(err) || !time.Now().Before(deadline) {
 			return connector, err
 		}

@@ -21,6 +21,7 @@ import (
 
 const (
 	killVariable = "ATSYNC_TEST_KILL" // "path" of the warehouse on which the child works
+	workVariable = "ATSYNC_TEST_WORK" // what it does there
 	stageMark    = "staged"
 	commitMark   = "committing"
 )
@@ -32,7 +33,11 @@ func killChild() {
 	if !ok {
 		return
 	}
-	if err := loadForever(context.Background(), path); err != nil {
+	work := loadForever
+	if os.Getenv(workVariable) == "compact" {
+		work = compactForever
+	}
+	if err := work(context.Background(), path); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
 	os.Exit(3)
@@ -82,7 +87,7 @@ func TestKill(t *testing.T) {
 		case round >= 2:
 			mark, delay = commitMark, time.Duration(round-2)*4*time.Millisecond
 		}
-		acked := killOnce(t, path, fmt.Sprint(mark, " ", lastLoad(t, path)+ahead), delay)
+		acked := killOnce(t, path, fmt.Sprint(mark, " ", lastLoad(t, path)+ahead), delay, "load")
 		checkKilled(t, path, acked)
 	}
 }
@@ -98,14 +103,14 @@ func lastLoad(t *testing.T, path string) int64 {
 }
 
 // killOnce starts the child, kills it a while after it printed a line, and returns its last acknowledged load.
-func killOnce(t *testing.T, path, line string, delay time.Duration) (acked int64) {
+func killOnce(t *testing.T, path, line string, delay time.Duration, work string) (acked int64) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), self)
-	cmd.Env = append(os.Environ(), killVariable+"="+path)
+	cmd.Env = append(os.Environ(), killVariable+"="+path, workVariable+"="+work)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

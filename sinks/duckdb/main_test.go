@@ -5,11 +5,13 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/atsync/atsync/pipeline/pipelinetest"
 	"github.com/atsync/atsync/sinks/duckdb"
 )
 
 func TestMain(m *testing.M) {
 	duckdb.CopyChild()
+	pipelinetest.KillChild(killHarness())
 	killChild()
 	lockChild()
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("database/sql.(*DB).connectionOpener"))

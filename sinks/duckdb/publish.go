@@ -240,14 +240,11 @@ func syncDir(dir string) error {
 // hydrate makes the warehouse from its publication if it is missing: checkpoints, tombstones and history
 // included, so that a lost disk costs no first load. The publication is no file that DuckDB has open here.
 func hydrate(ctx context.Context, opts Options) error {
-	if opts.From == "" {
-		return nil
+	if opts.Hydrate == nil {
+		opts.Hydrate = func(_ context.Context, to string) (bool, error) { return copyPublication(opts.From, to) }
 	}
 	if _, err := os.Stat(opts.Path); !errors.Is(err, os.ErrNotExist) {
 		return nil //nolint:nilerr // it is there, or opening it will say what is wrong
-	}
-	if _, err := os.Stat(opts.From); errors.Is(err, os.ErrNotExist) {
-		return nil
 	}
 	// The log of a warehouse that is gone does not belong to this one.
 	if err := os.Remove(opts.Path + ".wal"); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -255,7 +252,7 @@ func hydrate(ctx context.Context, opts Options) error {
 	}
 	part := fmt.Sprintf("%s.partial-%d-%d", opts.Path, os.Getpid(), time.Now().UnixNano())
 	defer func() { _ = os.Remove(part) }() // a second name of the warehouse by then
-	if err := copyFile(opts.From, part); err != nil {
+	if made, err := opts.Hydrate(ctx, part); err != nil || !made {
 		return err
 	}
 	// A link, unlike a rename, never replaces what another process has made in the meantime.
@@ -264,6 +261,18 @@ func hydrate(ctx context.Context, opts Options) error {
 	} else if err != nil {
 		return err
 	}
-	opts.Logger.InfoContext(ctx, "the warehouse was missing and is made anew from its publication", "path", opts.Path, "from", opts.From)
+	opts.Logger.InfoContext(ctx, "the warehouse was missing and is made anew from its publication", "path", opts.Path)
 	return syncDir(filepath.Dir(opts.Path))
+}
+
+// copyPublication is the Hydrate of a publication that is a DuckDB file.
+func copyPublication(from, to string) (bool, error) {
+	if from == "" {
+		return false, nil
+	}
+	err := copyFile(from, to)
+	if _, missing := os.Stat(from); errors.Is(missing, os.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }

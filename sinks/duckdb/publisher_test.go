@@ -1,11 +1,14 @@
 package duckdb_test
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/atsync/atsync/pipeline"
 	"github.com/atsync/atsync/pipeline/pipelinetest"
 	"github.com/atsync/atsync/sinks/duckdb"
 )
@@ -34,21 +37,7 @@ func TestPublisher(t *testing.T) {
 			return dump(t, duckdb.Database(w), table, by...)
 		}
 		h.Published = func(t *testing.T, table string, by ...string) ([]map[string]string, bool) {
-			db, err := duckdb.OpenReader(t.Context(), target)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer db.Close()
-			schema, name, ok := strings.Cut(table, ".")
-			if !ok {
-				schema, name = "main", table
-			}
-			var n int
-			err = db.QueryRow(`SELECT count(*) FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?`, schema, name).Scan(&n)
-			if err != nil || n == 0 {
-				return nil, false
-			}
-			return dump(t, db, table, by...), true
+			return readPublished(t, target)(t, table, by...)
 		}
 		h.Hold = func(t *testing.T) func(*testing.T, string, ...string) []map[string]string {
 			db, err := duckdb.OpenReader(t.Context(), target)
@@ -57,6 +46,15 @@ func TestPublisher(t *testing.T) {
 			}
 			t.Cleanup(func() { _ = db.Close() })
 			return func(t *testing.T, table string, by ...string) []map[string]string { return dump(t, db, table, by...) }
+		}
+		h.Pass = func(*testing.T) {} // an old version ends with its last reader
+		h.Versions = func(t *testing.T) int {
+			files, err := filepath.Glob(filepath.Join(dir, "*.duckdb*"))
+			hidden, err2 := filepath.Glob(filepath.Join(dir, ".*.duckdb*"))
+			if err != nil || err2 != nil {
+				t.Fatal(err, err2)
+			}
+			return len(files) + len(hidden)
 		}
 		h.Hydrate = func(t *testing.T) {
 			if err := w.Close(); err != nil {
@@ -70,3 +68,57 @@ func TestPublisher(t *testing.T) {
 		return h
 	})
 }
+
+// readPublished opens a publication as a fresh reader does.
+func readPublished(t *testing.T, target string) func(t *testing.T, table string, by ...string) ([]map[string]string, bool) {
+	t.Helper()
+	db, err := duckdb.OpenReader(t.Context(), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return func(t *testing.T, table string, by ...string) ([]map[string]string, bool) {
+		schema, name, ok := strings.Cut(table, ".")
+		if !ok {
+			schema, name = "main", table
+		}
+		var n int
+		err := db.QueryRow(`SELECT count(*) FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?`, schema, name).Scan(&n)
+		if err != nil || n == 0 {
+			return nil, false
+		}
+		return dump(t, db, table, by...), true
+	}
+}
+
+// killHarness is a warehouse and its publication, compacted as if it were always worth it.
+func killHarness() pipelinetest.KillHarness {
+	open := func(ctx context.Context, dir string) (*duckdb.Warehouse, error) {
+		return duckdb.Open(ctx, duckdb.Options{Path: filepath.Join(dir, "work", "acme.duckdb"), Tenant: "acme"})
+	}
+	target := func(dir string) string { return filepath.Join(dir, "acme.duckdb") }
+	return pipelinetest.KillHarness{
+		Open: func(ctx context.Context, dir string) (pipeline.Sink, pipeline.Publisher, func() error, error) {
+			w, err := open(ctx, dir)
+			if err != nil {
+				return nil, nil, nil, err
+			}
+			return w, duckdb.NewPublisher(w, target(dir)), w.Close, nil
+		},
+		Maintain: func(ctx context.Context, dir string) error {
+			w, err := open(ctx, dir)
+			if err != nil {
+				return err
+			}
+			return w.Compact(ctx)
+		},
+		Whole: func(t *testing.T, dir string) func(*testing.T, string, ...string) ([]map[string]string, bool) {
+			if _, err := os.Stat(target(dir)); errors.Is(err, os.ErrNotExist) {
+				return func(*testing.T, string, ...string) ([]map[string]string, bool) { return nil, false }
+			}
+			return readPublished(t, target(dir))
+		},
+	}
+}
+
+func TestKillPublisher(t *testing.T) { pipelinetest.TestPublisherKilled(t, killHarness()) }

@@ -25,6 +25,8 @@ type ReadOptions struct {
 	MemoryLimit string // "512MB" by default
 	Threads     int    // 2 by default
 	TempDir     string // where large queries spill; a folder of its own below os.TempDir by default
+
+	writable string // the one file that may be written
 }
 
 // OpenReader opens one publication, or a warehouse that no process has open, for reading only. Unqualified table
@@ -66,19 +68,23 @@ func attach(ctx context.Context, publications map[string]string, opts ReadOption
 	if err != nil {
 		return nil, readError("", "", err)
 	}
-	db := sql.OpenDB(manner(connector))
-	if err := lockDown(ctx, db, publications, tenants, opts); err != nil {
+	gate := &gate{Connector: manner(connector)}
+	db := sql.OpenDB(gate)
+	files, err := lockDown(ctx, db, publications, tenants, opts)
+	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
+	gate.shut.Store(files && opts.writable == "")
 	ready = true
 	return db, nil
 }
 
-// lockDown attaches the publications and closes the instance to everything else.
-func lockDown(ctx context.Context, db *sql.DB, publications map[string]string, tenants []string, opts ReadOptions) error {
+// lockDown attaches the publications and closes the instance to everything else but
+// the files that their views read, and tells whether there are such.
+func lockDown(ctx context.Context, db *sql.DB, publications map[string]string, tenants []string, opts ReadOptions) (bool, error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
-		return readError("", "", err)
+		return false, readError("", "", err)
 	}
 	defer discard(conn)
 	if opts.MemoryLimit == "" {
@@ -97,20 +103,28 @@ func lockDown(ctx context.Context, db *sql.DB, publications map[string]string, t
 		`SET GLOBAL autoinstall_known_extensions = false`, `SET GLOBAL autoload_known_extensions = false`,
 	} {
 		if err := s.exec(q); err != nil {
-			return readError("", "", err)
+			return false, readError("", "", err)
 		}
 	}
 	for _, tenant := range tenants {
 		if err := s.exec(`ATTACH ` + literal(publications[tenant]) + ` AS ` + ident(tenant) + ` (READ_ONLY)`); err != nil {
-			return readError(tenant, publications[tenant], err)
+			return false, readError(tenant, publications[tenant], err)
 		}
 	}
-	for _, q := range []string{`SET GLOBAL enable_external_access = false`, `SET GLOBAL lock_configuration = true`} {
+	files, err := catalogued(ctx, conn, publications)
+	if err != nil {
+		return false, readError("", "", err)
+	}
+	if opts.writable != "" {
+		files = append(files, literal(opts.writable))
+	}
+	allowed := `[` + strings.Join(files, ", ") + `]::VARCHAR[]`
+	for _, q := range []string{`SET GLOBAL allowed_paths = ` + allowed, `SET GLOBAL enable_external_access = false`, `SET GLOBAL lock_configuration = true`} {
 		if err := s.exec(q); err != nil {
-			return readError("", "", err)
+			return false, readError("", "", err)
 		}
 	}
-	return nil
+	return len(files) > 0, nil
 }
 
 // checkReadable refuses what must not be attached. The probe goes through the driver's cache of instances: that

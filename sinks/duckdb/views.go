@@ -69,10 +69,10 @@ func (w *Warehouse) staleViews(ctx context.Context) (stale []views.View, webURL 
 	return stale, webURL, nil
 }
 
-// tables returns every entity's table with its columns.
+// tables returns every entity's table with its columns, but those whose first load is not complete: publications leave them out.
 func (w *Warehouse) tables(ctx context.Context) (out []views.Table, err error) {
 	rows, err := w.db.QueryContext(ctx, `SELECT entity, table_name, column_name, source, udf, type, coalesce(reference, ''), picklist
-		FROM _atsync.columns ORDER BY entity, ordinal`)
+		FROM _atsync.columns WHERE entity NOT IN (SELECT entity FROM _atsync.checkpoints WHERE progress IS NOT NULL) ORDER BY entity, ordinal`)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package autotask
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -44,6 +45,7 @@ type childReader struct {
 
 	bytes    int64     // decoded since the last batch
 	begun    time.Time // when the batch's first page was asked for
+	kept     [][]byte  // pages since the last batch, if they are wanted
 	answered bool      // some parent had an answer other than 404
 	lost     error     // a 404 of a route that may not be there
 }
@@ -193,6 +195,9 @@ func (r *childReader) decode(body []byte, parent int64, after **int64) (rows int
 			err: errors.New("an empty page names a next one")}
 	case page.Rows > 0:
 		*after = &page.LastID
+		if r.c.bodies {
+			r.kept = append(r.kept, bytes.Clone(items))
+		}
 	}
 	return page.Rows, next, nil
 }
@@ -200,8 +205,8 @@ func (r *childReader) decode(body []byte, parent int64, after **int64) (rows int
 // flush hands over what has been decoded, if all of it belongs to the parents that were asked for.
 func (r *childReader) flush(emit func(pipeline.Batch) error) error {
 	record, rejects := r.dec.Flush()
-	begun := r.begun
-	r.bytes, r.begun = 0, time.Time{}
+	b := pipeline.Batch{Record: record, Rejects: rejects, ReadAt: r.begun, Bodies: r.kept}
+	r.bytes, r.begun, r.kept = 0, time.Time{}, nil
 	if record == nil {
 		return nil
 	}
@@ -216,7 +221,7 @@ func (r *childReader) flush(emit func(pipeline.Batch) error) error {
 			}
 		}
 	}
-	return emit(pipeline.Batch{Record: record, Rejects: rejects, ReadAt: begun})
+	return emit(b)
 }
 
 // absent finds out, after a read that was answered by 404s alone, whether the zone has the entity at all.

@@ -56,6 +56,10 @@ type Config struct {
 	// Nil: the client has one of its own.
 	Quotas *Quotas
 
+	// Bodies makes batches carry the pages that they were decoded from (pipeline.Batch.Bodies), up to 8 MiB and a page
+	// of them at a time.
+	Bodies bool
+
 	Limits Limits
 }
 
@@ -118,6 +122,7 @@ type Client struct {
 	creds     Credentials
 	discovery string // scheme and host
 	limits    Limits
+	bodies    bool // batches carry their pages
 	http      *http.Client
 	trace     pipeline.Trace
 	log       *slog.Logger
@@ -172,7 +177,7 @@ func New(cfg Config) (*Client, error) {
 		found = base // a simulator's users are not known to Autotask
 	}
 	c := &Client{
-		tenant: cfg.Tenant, creds: cfg.Credentials, limits: limits, onHold: cfg.OnHold, onMove: cfg.OnMove, log: cfg.Logger,
+		tenant: cfg.Tenant, creds: cfg.Credentials, limits: limits, bodies: cfg.Bodies, onHold: cfg.OnHold, onMove: cfg.OnMove, log: cfg.Logger,
 		zone:      base,
 		discovery: Zone{BaseURL: found}.root(),
 		zoneLock:  newLock(), loginLock: newLock(), defined: definitions{lock: newLock()},

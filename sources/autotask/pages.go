@@ -1,6 +1,7 @@
 package autotask
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"sync"
@@ -56,6 +57,9 @@ func (p *pages) Next(ctx context.Context, slice pipeline.Slice) (pipeline.Page, 
 			return err
 		}
 		out.Record, out.Rejects = record, rejects
+		if p.c.bodies && record != nil {
+			out.Bodies = [][]byte{bytes.Clone(body)}
+		}
 		out.First, out.Last, out.End = page.FirstID, page.LastID, q.ends(page)
 		return nil
 	})

@@ -51,6 +51,7 @@ type reader struct {
 
 	bytes int64     // decoded since the last batch
 	begun time.Time // when the batch's first page was asked for
+	kept  [][]byte  // bodies since the last batch, if they are wanted
 }
 
 // flight is a page under way.
@@ -125,6 +126,9 @@ func (r *reader) land(ctx context.Context, f *flight) (schemas.Page, error) {
 		page, err = r.decode(body)
 		if err == nil {
 			r.bytes += int64(len(body))
+			if r.c.bodies && page.Rows > 0 {
+				r.kept = append(r.kept, bytes.Clone(body))
+			}
 		}
 		return err
 	})
@@ -189,13 +193,13 @@ func decodePage(dec *schemas.Decoder, body []byte, after, until *int64) (schemas
 // flush hands over what has been decoded.
 func (r *reader) flush(emit func(pipeline.Batch) error) error {
 	record, rejects := r.dec.Flush()
-	begun := r.begun
-	r.bytes, r.begun = 0, time.Time{}
+	b := pipeline.Batch{Record: record, Rejects: rejects, ReadAt: r.begun, Bodies: r.kept}
+	r.bytes, r.begun, r.kept = 0, time.Time{}, nil
 	if record == nil {
 		return nil
 	}
 	defer record.Release()
-	return emit(pipeline.Batch{Record: record, Rejects: rejects, ReadAt: begun})
+	return emit(b)
 }
 
 // Count asks how many rows a slice holds.

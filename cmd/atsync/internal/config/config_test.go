@@ -116,7 +116,7 @@ func TestDefaults(t *testing.T) {
 		Autotask: config.Autotask{DiscoveryURL: "https://webservices.autotask.net"},
 		Log:      config.Log{Level: "info", Format: "auto"},
 		Sync: config.Sync{
-			Schedule: "*/15 * * * *", Timezone: "UTC", Entities: []string{"core"}, Overlap: 5 * time.Minute, FullEvery: 168 * time.Hour, Threads: 2, Schema: "evolve",
+			Schedule: "*/15 * * * *", Timezone: "UTC", Entities: []string{"core"}, Overlap: 5 * time.Minute, FullEvery: 168 * time.Hour, Threads: 2, KeepRuns: 9600 * time.Hour, Schema: "evolve",
 			Verify: "@daily",
 		},
 		Run: config.Run{MaxTenants: 4, CatchUp: "once"},
@@ -178,7 +178,7 @@ func TestBadEnvironment(t *testing.T) {
 	_, err := config.Load(write(t, "data_dri: x\n"+minimal+"    zone: webservices3\n"), []string{
 		"ATSYNC_SYNC__OVERLAP=30", "ATSYNC_SYNC__ENTITIES=core", "ATSYNC_SYNK__OVERLAP=5m", "ATSYNC_DATADIR=x",
 		"ATSYNC_TENANTS__ACMEE__SECRET=x", "ATSYNC_SYNC__THREADS_PER_ENTITY=two", "ATSYNC_LOG__LEVEL=",
-		"ATSYNC_TENANTS=x", "ATSYNC_TENANTS__ACME__URL=https://localhost", "ATSYNC_=x", "ATSYNC_SINK__TYPE=parquet",
+		"ATSYNC_TENANTS=x", "ATSYNC_TENANTS__ACME__URL=https://localhost", "ATSYNC_=x", "ATSYNC_SINK__TYPE=postgres",
 	})
 	var problems config.Problems
 	if !errors.As(err, &problems) {

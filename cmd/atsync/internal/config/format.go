@@ -86,10 +86,7 @@ func checkFormat(format, text string) *finding {
 	case "path", "sinkpath":
 		return checkPath(text, format == "sinkpath")
 	case "sink":
-		if text == "parquet" {
-			return wrong("write duckdb", "parquet is not available yet in this version")
-		}
-		return checkEnum([]string{"duckdb"}, text)
+		return checkEnum([]string{SinkDuckDB, SinkParquet}, text)
 	case "listen":
 		return checkListen(text)
 	case "url":
@@ -160,9 +157,6 @@ func checkPath(text string, sink bool) *finding {
 	rest := text
 	if sink {
 		rest = strings.ReplaceAll(text, "{tenant}", "")
-		if strings.HasSuffix(text, "/") || strings.HasSuffix(text, `\`) {
-			return wrong("write "+text+"{tenant}.duckdb", "names a folder, not a file")
-		}
 	}
 	if i := strings.IndexAny(rest, "{}"); i >= 0 {
 		if sink {

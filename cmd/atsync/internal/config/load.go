@@ -174,9 +174,13 @@ func decode(k *koanf.Koanf, cfg *Config) error {
 // resolvePaths joins relative paths to the file's folder.
 func (c *Config) resolvePaths() {
 	c.DataDir = c.path(c.DataDir)
-	if c.Sink.Path == "" {
+	c.sinkFolder = strings.HasSuffix(c.Sink.Path, "/") || strings.HasSuffix(c.Sink.Path, `\`)
+	switch {
+	case c.Sink.Path == "" && c.Sink.Type == SinkParquet:
+		c.Sink.Path = filepath.Join(c.DataDir, "lake")
+	case c.Sink.Path == "":
 		c.Sink.Path = filepath.Join(c.DataDir, "{tenant}.duckdb")
-	} else {
+	default:
 		c.Sink.Path = c.path(c.Sink.Path)
 	}
 }

@@ -25,13 +25,7 @@ type checker struct {
 func (c *checker) run() {
 	c.required()
 	names := c.cfg.TenantNames()
-	if len(names) > 1 && !strings.Contains(c.cfg.Sink.Path, "{tenant}") && !c.isBad("sink.path") {
-		c.report("sink.path", wrong("write {tenant} into it, like ./data/{tenant}.duckdb",
-			"the tenants %s would share one file", strings.Join(names, " and ")))
-	}
-	if work := filepath.Join(c.cfg.DataDir, "work"); filepath.Dir(c.cfg.Sink.Path) == work && !c.isBad("sink.path") {
-		c.report("sink.path", wrong("write another folder", "%s is for atsync's own files", work))
-	}
+	c.sinkPath(names)
 	c.http()
 	c.entities("sync", c.cfg.Sync)
 	c.groups("sync", c.cfg.Sync)
@@ -50,6 +44,27 @@ func (c *checker) run() {
 		if t.Secret.IsLiteral() {
 			c.warn(path+".secret", literal)
 		}
+	}
+}
+
+// sinkPath checks where the publication goes.
+func (c *checker) sinkPath(names []string) {
+	sink := c.cfg.Sink
+	if c.isBad("sink.path") || c.isBad("sink.type") {
+		return
+	}
+	work := filepath.Join(c.cfg.DataDir, "work")
+	switch {
+	case sink.Type == SinkParquet && (sink.Path == work || strings.HasPrefix(sink.Path, work+string(filepath.Separator))),
+		sink.Type == SinkDuckDB && filepath.Dir(sink.Path) == work:
+		c.report("sink.path", wrong("write another folder", "%s is for atsync's own files", work))
+	case sink.Type == SinkParquet && strings.HasSuffix(sink.Path, ".duckdb"):
+		c.report("sink.path", wrong("write a folder, like ./data/lake, or type: duckdb", "names a file, and a parquet publication is a folder"))
+	case sink.Type == SinkDuckDB && c.cfg.sinkFolder:
+		c.report("sink.path", wrong("write a file, like ./data/{tenant}.duckdb", "names a folder, not a file"))
+	case sink.Type == SinkDuckDB && len(names) > 1 && !strings.Contains(sink.Path, "{tenant}"):
+		c.report("sink.path", wrong("write {tenant} into it, like ./data/{tenant}.duckdb",
+			"the tenants %s would share one file", strings.Join(names, " and ")))
 	}
 }
 

@@ -38,8 +38,14 @@ type TenantConfig struct {
 
 	FullEvery time.Duration // how long change stamps are trusted; 0: for ever
 
+	KeepRaw  time.Duration // how long pages are kept in RawDir; 0: none are
+	KeepRuns time.Duration // how long runs and loads are
+
+	RawDir       string        // kept pages: data_dir/raw/NAME
 	WorkPath     string        // the private warehouse: data_dir/work/NAME.duckdb
-	PublishPath  string        // the published file
+	SinkType     string        // SinkDuckDB or SinkParquet
+	PublishPath  string        // the file that readers open: the published database, or the catalog of Parquet files
+	PublishDir   string        // the tenant's folder of Parquet files; empty for other kinds
 	PublishEvery time.Duration // 0: after every run that changed something
 }
 
@@ -71,14 +77,19 @@ func (c *Config) Tenant(name string) (TenantConfig, error) {
 	if err != nil {
 		return TenantConfig{}, configError(name, err)
 	}
+	published, folder := c.Sink.publication(name)
 	out := TenantConfig{
 		Name: name, Username: t.Username, IntegrationCode: t.IntegrationCode, Secret: t.Secret,
 		Zone: t.Zone, URL: t.URL, DiscoveryURL: c.Autotask.DiscoveryURL,
 		Schedule: schedule, Cron: t.Sync.Schedule, Location: location,
 		Entities: entities, Overlap: t.Sync.Overlap, Threads: t.Sync.Threads, Schema: t.Sync.Schema,
-		FullEvery:    t.Sync.FullEvery,
+		FullEvery: t.Sync.FullEvery,
+		KeepRaw:   t.Sync.KeepRaw, KeepRuns: t.Sync.KeepRuns,
+		RawDir:       filepath.Join(c.DataDir, "raw", name),
 		WorkPath:     filepath.Join(c.DataDir, "work", name+".duckdb"),
-		PublishPath:  strings.ReplaceAll(c.Sink.Path, "{tenant}", name),
+		SinkType:     c.Sink.Type,
+		PublishPath:  published,
+		PublishDir:   folder,
 		PublishEvery: c.Publish.Every,
 	}
 	if t.Sync.Verify != never {
@@ -90,6 +101,18 @@ func (c *Config) Tenant(name string) (TenantConfig, error) {
 		return TenantConfig{}, configError(name, err)
 	}
 	return out, nil
+}
+
+// publication returns a tenant's published file and, for Parquet, its folder.
+func (s Sink) publication(tenant string) (file, folder string) {
+	path := strings.ReplaceAll(s.Path, "{tenant}", tenant)
+	if s.Type != SinkParquet {
+		return path, ""
+	}
+	if path == s.Path {
+		path = filepath.Join(path, tenant)
+	}
+	return filepath.Join(path, "catalog.duckdb"), path
 }
 
 // Resolver returns a resolver of this file's secret references: relative files are relative to the
