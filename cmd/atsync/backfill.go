@@ -107,11 +107,7 @@ func (i *backfillItem) sum() {
 }
 
 func (e *env) backfill(ctx context.Context, opts backfillOptions) error {
-	cfg, err := e.loadConfig()
-	if err != nil {
-		return err
-	}
-	tenants, err := selected(cfg, opts.tenants)
+	cfg, tenants, err := e.selected(opts.tenants)
 	if err != nil {
 		return err
 	}

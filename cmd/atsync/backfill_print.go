@@ -143,11 +143,7 @@ func day(at time.Time, loc *time.Location) string {
 
 // listBackfills prints the backfills so far.
 func (e *env) listBackfills(ctx context.Context, names []string) error {
-	cfg, err := e.loadConfig()
-	if err != nil {
-		return err
-	}
-	tenants, err := selected(cfg, names)
+	_, tenants, err := e.selected(names)
 	if err != nil {
 		return err
 	}

@@ -79,11 +79,7 @@ type rightsItem struct {
 }
 
 func (e *env) check(ctx context.Context, opts checkOptions) error {
-	cfg, err := e.loadConfig()
-	if err != nil {
-		return err
-	}
-	tenants, err := selected(cfg, opts.tenants)
+	cfg, tenants, err := e.selected(opts.tenants)
 	if err != nil {
 		return err
 	}

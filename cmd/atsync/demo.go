@@ -130,11 +130,7 @@ tenants:
 
 // answer runs the questions over the published data and prints them with their answers.
 func (e *env) answer(ctx context.Context, list []question) error {
-	cfg, err := e.loadConfig()
-	if err != nil {
-		return err
-	}
-	tenants, err := selected(cfg, nil)
+	_, tenants, err := e.selected(nil)
 	if err != nil {
 		return err
 	}

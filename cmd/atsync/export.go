@@ -142,11 +142,7 @@ func (e *env) export(ctx context.Context, opts exportOptions) error {
 }
 
 func (e *env) exportAll(ctx context.Context, opts exportOptions) error {
-	cfg, err := e.loadConfig()
-	if err != nil {
-		return err
-	}
-	tenants, err := selected(cfg, opts.tenants)
+	cfg, tenants, err := e.selected(opts.tenants)
 	if err != nil {
 		return err
 	}

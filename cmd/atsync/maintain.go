@@ -69,11 +69,7 @@ type maintained struct {
 }
 
 func (e *env) maintain(ctx context.Context, opts maintainOptions) error {
-	cfg, err := e.loadConfig()
-	if err != nil {
-		return err
-	}
-	tenants, err := selected(cfg, opts.tenants)
+	cfg, tenants, err := e.selected(opts.tenants)
 	if err != nil {
 		return err
 	}

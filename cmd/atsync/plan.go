@@ -64,11 +64,7 @@ type tenantPlan struct {
 }
 
 func (e *env) plan(ctx context.Context, opts planOptions, now time.Time) error {
-	cfg, err := e.loadConfig()
-	if err != nil {
-		return err
-	}
-	tenants, err := selected(cfg, opts.tenants)
+	cfg, tenants, err := e.selected(opts.tenants)
 	if err != nil {
 		return err
 	}

@@ -116,11 +116,7 @@ type rejectsReport struct {
 }
 
 func (e *env) rejects(ctx context.Context, opts rejectsOptions) error {
-	cfg, err := e.loadConfig()
-	if err != nil {
-		return err
-	}
-	tenants, err := selected(cfg, opts.tenants)
+	_, tenants, err := e.selected(opts.tenants)
 	if err != nil {
 		return err
 	}
@@ -194,11 +190,7 @@ type ackCount struct {
 }
 
 func (e *env) ackRejects(ctx context.Context, opts rejectsOptions) error {
-	cfg, err := e.loadConfig()
-	if err != nil {
-		return err
-	}
-	tenants, err := selected(cfg, opts.tenants)
+	cfg, tenants, err := e.selected(opts.tenants)
 	if err != nil {
 		return err
 	}

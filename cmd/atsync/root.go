@@ -43,7 +43,7 @@ func newRoot(e *env) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "atsync",
 		Short: "Sync Autotask PSA into DuckDB",
-		Long: `atsync copies what is in Autotask PSA into a DuckDB file and keeps it current.
+		Long: `atsync copies what is in Autotask PSA into DuckDB or Parquet and keeps it current.
 
 First step, without an account and in about a minute:
 
@@ -53,7 +53,7 @@ Then write config.yaml (ten lines, see README.md) and run
 
   atsync check
   atsync plan
-  atsync sync
+  atsync sync    or, to keep at it by schedules: atsync run
 
 Exit codes of all commands: 0 ok, 1 internal fault, 2 usage or configuration,
 3 login or rights, 4 quota, 5 Autotask unreachable or unusable answers,

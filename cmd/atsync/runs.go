@@ -55,11 +55,7 @@ type runsReport struct {
 }
 
 func (e *env) runs(ctx context.Context, opts runsOptions, id int64) error {
-	cfg, err := e.loadConfig()
-	if err != nil {
-		return err
-	}
-	tenants, err := selected(cfg, opts.tenants)
+	_, tenants, err := e.selected(opts.tenants)
 	if err != nil {
 		return err
 	}

@@ -94,11 +94,7 @@ type tenantDrift struct {
 }
 
 func (e *env) schemaDiff(ctx context.Context, opts schemaOptions) error {
-	cfg, err := e.loadConfig()
-	if err != nil {
-		return err
-	}
-	tenants, err := selected(cfg, opts.tenants)
+	cfg, tenants, err := e.selected(opts.tenants)
 	if err != nil {
 		return err
 	}

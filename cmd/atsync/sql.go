@@ -91,11 +91,7 @@ func (e *env) readQuery(cmd *cobra.Command, args []string) (string, error) {
 }
 
 func (e *env) sql(ctx context.Context, opts sqlOptions, query string) error {
-	cfg, err := e.loadConfig()
-	if err != nil {
-		return err
-	}
-	tenants, err := selected(cfg, opts.tenants)
+	_, tenants, err := e.selected(opts.tenants)
 	if err != nil {
 		return err
 	}

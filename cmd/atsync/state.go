@@ -176,11 +176,7 @@ func readState(ctx context.Context, t config.TenantConfig, entities []*schemas.E
 }
 
 func (e *env) stateShow(ctx context.Context, names, patterns []string) error {
-	cfg, err := e.loadConfig()
-	if err != nil {
-		return err
-	}
-	tenants, err := selected(cfg, names)
+	_, tenants, err := e.selected(names)
 	if err != nil {
 		return err
 	}

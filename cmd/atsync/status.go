@@ -71,11 +71,7 @@ type tableStatus struct {
 }
 
 func (e *env) status(ctx context.Context, opts statusOptions, now time.Time) error {
-	cfg, err := e.loadConfig()
-	if err != nil {
-		return err
-	}
-	tenants, err := selected(cfg, opts.tenants)
+	cfg, tenants, err := e.selected(opts.tenants)
 	if err != nil {
 		return err
 	}

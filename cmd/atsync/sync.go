@@ -75,6 +75,16 @@ func addTenantFlag(cmd *cobra.Command, tenants *[]string) {
 	cmd.Flags().StringArrayVar(tenants, "tenant", nil, "only this `tenant`; may be repeated (default: all)")
 }
 
+// selected loads the configuration and chooses tenants from it.
+func (e *env) selected(names []string) (*config.Config, []config.TenantConfig, error) {
+	cfg, err := e.loadConfig()
+	if err != nil {
+		return nil, nil, err
+	}
+	tenants, err := selected(cfg, names)
+	return cfg, tenants, err
+}
+
 // selected returns the settings of the chosen tenants, of all if none is chosen.
 func selected(cfg *config.Config, names []string) ([]config.TenantConfig, error) {
 	if len(names) == 0 {
@@ -149,11 +159,7 @@ func (e *env) eachTenant(ctx context.Context, about task, do work) error {
 
 // onTenants is eachTenant for work that needs no site.
 func (e *env) onTenants(ctx context.Context, about task, on func(context.Context, wiring, config.TenantConfig, *feed) (pipeline.Run, error)) error {
-	cfg, err := e.loadConfig()
-	if err != nil {
-		return err
-	}
-	tenants, err := selected(cfg, about.tenants)
+	cfg, tenants, err := e.selected(about.tenants)
 	if err != nil {
 		return err
 	}

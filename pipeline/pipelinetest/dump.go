@@ -1,4 +1,4 @@
-package parquet_test
+package pipelinetest
 
 import (
 	"context"
@@ -8,14 +8,14 @@ import (
 	"testing"
 )
 
-// queryer is a *sql.DB or *sql.Conn.
-type queryer interface {
+// Queryer is a *sql.DB or *sql.Conn.
+type Queryer interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// dump reads a table of a DuckDB database as the texts that the suites compare, ordered by columns. The table may be a
+// Dump reads a table of a DuckDB database as the texts that the suites compare, ordered by columns. The table may be a
 // subquery in parentheses.
-func dump(t *testing.T, db queryer, table string, by ...string) []map[string]string {
+func Dump(t *testing.T, db Queryer, table string, by ...string) []map[string]string {
 	t.Helper()
 	rows, err := db.QueryContext(context.Background(), dumpQuery(t, db, table, by))
 	if err != nil {
@@ -51,7 +51,7 @@ func dump(t *testing.T, db queryer, table string, by ...string) []map[string]str
 }
 
 // dumpQuery casts every column to the suite's texts.
-func dumpQuery(t *testing.T, db queryer, table string, by []string) string {
+func dumpQuery(t *testing.T, db Queryer, table string, by []string) string {
 	t.Helper()
 	rows, err := db.QueryContext(context.Background(), `SELECT column_name, column_type FROM (DESCRIBE `+table+`)`)
 	if err != nil {
