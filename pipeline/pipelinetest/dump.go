@@ -1,34 +1,36 @@
 package pipelinetest
 
 import (
-	"context"
-	"database/sql"
 	"fmt"
 	"strings"
 	"testing"
 )
 
-// Queryer is a *sql.DB or *sql.Conn.
-type Queryer interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+// Rows are those of a query, as database/sql has them.
+type Rows interface {
+	Columns() ([]string, error)
+	Next() bool
+	Scan(into ...any) error
+	Err() error
+	Close() error
 }
 
 // Dump reads a table of a DuckDB database as the texts that the suites compare, ordered by columns. The table may be a
 // subquery in parentheses.
-func Dump(t *testing.T, db Queryer, table string, by ...string) []map[string]string {
+func Dump(t *testing.T, query func(string) (Rows, error), table string, by ...string) []map[string]string {
 	t.Helper()
-	rows, err := db.QueryContext(context.Background(), dumpQuery(t, db, table, by))
+	rows, err := query(dumpQuery(t, query, table, by))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // Err tells
 	names, err := rows.Columns()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out []map[string]string
 	for rows.Next() {
-		cells := make([]sql.NullString, len(names))
+		cells := make([]*string, len(names)) // nil: NULL
 		into := make([]any, len(names))
 		for i := range cells {
 			into[i] = &cells[i]
@@ -38,8 +40,8 @@ func Dump(t *testing.T, db Queryer, table string, by ...string) []map[string]str
 		}
 		row := map[string]string{}
 		for i, c := range cells {
-			if c.Valid {
-				row[names[i]] = c.String
+			if c != nil {
+				row[names[i]] = *c
 			}
 		}
 		out = append(out, row)
@@ -51,13 +53,13 @@ func Dump(t *testing.T, db Queryer, table string, by ...string) []map[string]str
 }
 
 // dumpQuery casts every column to the suite's texts.
-func dumpQuery(t *testing.T, db Queryer, table string, by []string) string {
+func dumpQuery(t *testing.T, query func(string) (Rows, error), table string, by []string) string {
 	t.Helper()
-	rows, err := db.QueryContext(context.Background(), `SELECT column_name, column_type FROM (DESCRIBE `+table+`)`)
+	rows, err := query(`SELECT column_name, column_type FROM (DESCRIBE ` + table + `)`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // Err tells
 	var cols []string
 	for rows.Next() {
 		var name, typ string
@@ -74,10 +76,10 @@ func dumpQuery(t *testing.T, db Queryer, table string, by []string) string {
 	if err := rows.Err(); err != nil {
 		t.Fatal(err)
 	}
-	var query strings.Builder
-	query.WriteString(`SELECT ` + strings.Join(cols, ", ") + ` FROM ` + table + ` t`)
+	var text strings.Builder
+	text.WriteString(`SELECT ` + strings.Join(cols, ", ") + ` FROM ` + table + ` t`)
 	for i, name := range by {
-		query.WriteString(map[bool]string{true: ` ORDER BY t.`, false: `, t.`}[i == 0] + name)
+		text.WriteString(map[bool]string{true: ` ORDER BY t.`, false: `, t.`}[i == 0] + name)
 	}
-	return query.String()
+	return text.String()
 }

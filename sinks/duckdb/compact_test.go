@@ -13,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/atsync/atsync/pipeline"
-	"github.com/atsync/atsync/pipeline/pipelinetest"
 	"github.com/atsync/atsync/schemas"
 	"github.com/atsync/atsync/sinks/duckdb"
 )
@@ -45,12 +44,12 @@ func content(t *testing.T, w *duckdb.Warehouse) map[string][]map[string]string {
 		`(SELECT schema_name, view_name, sql, comment FROM duckdb_views() WHERE NOT internal ORDER BY ALL)`,
 		`(SELECT schema_name, table_name, column_name, data_type, comment FROM duckdb_columns() WHERE NOT internal ORDER BY ALL)`,
 	} {
-		out[list] = pipelinetest.Dump(t, db, list)
+		out[list] = dump(t, db, list)
 	}
-	for _, r := range pipelinetest.Dump(t, db, `(SELECT schema_name AS s, table_name AS n FROM duckdb_tables() WHERE NOT internal
+	for _, r := range dump(t, db, `(SELECT schema_name AS s, table_name AS n FROM duckdb_tables() WHERE NOT internal
 		UNION ALL SELECT schema_name, view_name FROM duckdb_views() WHERE NOT internal AND view_name <> 'freshness')`) {
 		name := fmt.Sprintf("%s.%q", r["s"], r["n"])
-		out[name] = pipelinetest.Dump(t, db, `(SELECT * FROM `+name+` ORDER BY ALL)`)
+		out[name] = dump(t, db, `(SELECT * FROM `+name+` ORDER BY ALL)`)
 	}
 	return out
 }
@@ -86,7 +85,7 @@ func TestCompactKeepsEverything(t *testing.T) {
 		t.Errorf("storage version %s", v)
 	}
 	loadRows(t, r.w, 5, 10, 99)
-	if n := len(pipelinetest.Dump(t, duckdb.Database(r.w), `(SELECT 1 FROM widgets WHERE name = 'v99')`)); n != 10 {
+	if n := len(dump(t, duckdb.Database(r.w), `(SELECT 1 FROM widgets WHERE name = 'v99')`)); n != 10 {
 		t.Errorf("%d rows of the next load", n)
 	}
 }
@@ -219,7 +218,7 @@ func TestPruneKeepsWhatIsNeeded(t *testing.T) {
 		}
 	}
 	counts := func() string {
-		return fmt.Sprint(pipelinetest.Dump(t, duckdb.Database(w), `(SELECT (SELECT string_agg(run_id, ',' ORDER BY run_id) FROM _atsync.runs) AS runs,
+		return fmt.Sprint(dump(t, duckdb.Database(w), `(SELECT (SELECT string_agg(run_id, ',' ORDER BY run_id) FROM _atsync.runs) AS runs,
 			(SELECT string_agg(load_id, ',' ORDER BY load_id) FROM _atsync.loads) AS loads)`))
 	}
 	before := counts()

@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/atsync/atsync/pipeline"
-	"github.com/atsync/atsync/pipeline/pipelinetest"
 	"github.com/atsync/atsync/schemas"
 	"github.com/atsync/atsync/sinks/duckdb"
 )
@@ -64,7 +63,7 @@ func testConcurrent(t *testing.T, threads int) {
 		}
 	}
 	for _, e := range names {
-		got := pipelinetest.Dump(t, duckdb.Database(w), `(SELECT count(*) AS n, count(DISTINCT id) AS ids, min(name) AS lo, max(name) AS hi FROM main.`+schemas.TableName(e.Name)+`)`)
+		got := dump(t, duckdb.Database(w), `(SELECT count(*) AS n, count(DISTINCT id) AS ids, min(name) AS lo, max(name) AS hi FROM main.`+schemas.TableName(e.Name)+`)`)
 		want := []map[string]string{{"n": fmt.Sprint(rows), "ids": fmt.Sprint(rows), "lo": fmt.Sprint("v", rounds), "hi": fmt.Sprint("v", rounds)}}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", e.Name, diff)

@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/atsync/atsync/pipeline"
-	"github.com/atsync/atsync/pipeline/pipelinetest"
 	"github.com/atsync/atsync/schemas"
 	"github.com/atsync/atsync/sinks/duckdb"
 )
@@ -118,7 +117,7 @@ func TestLogGrowsWhileFlushing(t *testing.T) {
 	defer w.Close()
 	check := func(when, want string) {
 		t.Helper()
-		got := pipelinetest.Dump(t, duckdb.Database(w), `(SELECT value FROM duckdb_settings() WHERE name = 'checkpoint_threshold')`)[0]["value"]
+		got := dump(t, duckdb.Database(w), `(SELECT value FROM duckdb_settings() WHERE name = 'checkpoint_threshold')`)[0]["value"]
 		if got != want {
 			t.Errorf("%s: %s, want %s", when, got, want)
 		}
@@ -183,7 +182,7 @@ func TestWideTablesHaveRoom(t *testing.T) {
 	w := open(t, filepath.Join(t.TempDir(), "acme.duckdb"))
 	defer w.Close()
 	limit := func() string {
-		return pipelinetest.Dump(t, duckdb.Database(w), `(SELECT value FROM duckdb_settings() WHERE name = 'memory_limit')`)[0]["value"]
+		return dump(t, duckdb.Database(w), `(SELECT value FROM duckdb_settings() WHERE name = 'memory_limit')`)[0]["value"]
 	}
 	l := flushed(t, w, gadgets(), 500)
 	before := limit()

@@ -15,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/atsync/atsync/pipeline"
-	"github.com/atsync/atsync/pipeline/pipelinetest"
 	"github.com/atsync/atsync/schemas"
 	"github.com/atsync/atsync/sinks/duckdb"
 )
@@ -157,7 +156,7 @@ func checkKilled(t *testing.T, path string, acked int64) {
 		}
 		return
 	}
-	got := pipelinetest.Dump(t, duckdb.Database(w), `(SELECT count(*) AS n, count(DISTINCT id) AS ids, min(name) AS lo, max(name) AS hi,
+	got := dump(t, duckdb.Database(w), `(SELECT count(*) AS n, count(DISTINCT id) AS ids, min(name) AS lo, max(name) AS hi,
 		count(_deleted_at) AS dead, (SELECT count(*) FROM _atsync.loads) AS loads FROM main.widgets)`)
 	name := fmt.Sprint("v", n)
 	rows := fmt.Sprint(killRows)

@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/atsync/atsync/pipeline"
-	"github.com/atsync/atsync/pipeline/pipelinetest"
 	"github.com/atsync/atsync/schemas"
 	"github.com/atsync/atsync/sinks/duckdb"
 )
@@ -125,7 +124,7 @@ func TestOpenSettings(t *testing.T) {
 	if v := w.StorageVersion(); v != "v1.0.0+" {
 		t.Errorf("storage version %q", v)
 	}
-	got := pipelinetest.Dump(t, duckdb.Database(w), `(SELECT name, value FROM duckdb_settings()
+	got := dump(t, duckdb.Database(w), `(SELECT name, value FROM duckdb_settings()
 		WHERE name IN ('memory_limit', 'threads', 'TimeZone', 'temp_directory', 'autoinstall_known_extensions'))`, "name")
 	want := []map[string]string{{"name": "TimeZone", "value": "UTC"}, {"name": "autoinstall_known_extensions", "value": "false"},
 		{"name": "memory_limit", "value": "183.1 MiB"}, {"name": "temp_directory", "value": w.Path() + ".tmp"}, {"name": "threads", "value": "2"}}
@@ -150,7 +149,7 @@ func TestComments(t *testing.T) {
 	if _, err := l.Commit(t.Context(), pipeline.Commit{}); err != nil {
 		t.Fatal(err)
 	}
-	got := pipelinetest.Dump(t, duckdb.Database(w), `(SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'widgets' AND column_name NOT LIKE '\_%' ESCAPE '\'
+	got := dump(t, duckdb.Database(w), `(SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'widgets' AND column_name NOT LIKE '\_%' ESCAPE '\'
 		UNION ALL SELECT '', comment FROM duckdb_tables() WHERE table_name = 'widgets')`, "column_name")
 	udf := ""
 	for _, c := range table.Columns {
@@ -195,7 +194,7 @@ func TestManyLoads(t *testing.T) {
 	if n := duckdb.Database(w).Stats().InUse; n != 0 {
 		t.Errorf("%d connections left", n)
 	}
-	got := pipelinetest.Dump(t, duckdb.Database(w), `(SELECT count(*) AS temps FROM duckdb_tables() WHERE temporary)`)
+	got := dump(t, duckdb.Database(w), `(SELECT count(*) AS temps FROM duckdb_tables() WHERE temporary)`)
 	if diff := cmp.Diff([]map[string]string{{"temps": "0"}}, got); diff != "" {
 		t.Error(diff)
 	}

@@ -34,7 +34,7 @@ func TestPublisher(t *testing.T) {
 			}
 		})
 		h.Rows = func(t *testing.T, table string, by ...string) []map[string]string {
-			return pipelinetest.Dump(t, duckdb.Database(w), table, by...)
+			return dump(t, duckdb.Database(w), table, by...)
 		}
 		h.Published = func(t *testing.T, table string, by ...string) ([]map[string]string, bool) {
 			return readPublished(t, target)(t, table, by...)
@@ -45,9 +45,7 @@ func TestPublisher(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = db.Close() })
-			return func(t *testing.T, table string, by ...string) []map[string]string {
-				return pipelinetest.Dump(t, db, table, by...)
-			}
+			return func(t *testing.T, table string, by ...string) []map[string]string { return dump(t, db, table, by...) }
 		}
 		h.Pass = func(*testing.T) {} // an old version ends with its last reader
 		h.Versions = func(t *testing.T) int {
@@ -89,7 +87,7 @@ func readPublished(t *testing.T, target string) func(t *testing.T, table string,
 		if err != nil || n == 0 {
 			return nil, false
 		}
-		return pipelinetest.Dump(t, db, table, by...), true
+		return dump(t, db, table, by...), true
 	}
 }
 

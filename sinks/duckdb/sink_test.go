@@ -1,6 +1,8 @@
 package duckdb_test
 
 import (
+	"context"
+	"database/sql"
 	"path/filepath"
 	"testing"
 	"time"
@@ -55,7 +57,14 @@ func (h *harness) close(t *testing.T) {
 
 func (h *harness) rows(t *testing.T, table string, by ...string) []map[string]string {
 	t.Helper()
-	return pipelinetest.Dump(t, duckdb.Database(h.Warehouse), table, by...)
+	return dump(t, duckdb.Database(h.Warehouse), table, by...)
+}
+
+// dump reads a table as texts.
+func dump(t *testing.T, db *sql.DB, table string, by ...string) []map[string]string {
+	t.Helper()
+	//nolint:rowserrcheck // Dump does
+	return pipelinetest.Dump(t, func(query string) (pipelinetest.Rows, error) { return db.QueryContext(context.Background(), query) }, table, by...)
 }
 
 var _ pipeline.Sink = (*harness)(nil)

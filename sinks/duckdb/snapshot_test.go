@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/atsync/atsync/pipeline"
-	"github.com/atsync/atsync/pipeline/pipelinetest"
 	"github.com/atsync/atsync/sinks/duckdb"
 )
 
@@ -99,7 +98,7 @@ func TestOlderFormatGetsNewTables(t *testing.T) {
 	if v, err := w.Recall(t.Context(), "zone"); err != nil || v != "a b" {
 		t.Errorf("recall: %q %v", v, err)
 	}
-	if n := len(pipelinetest.Dump(t, duckdb.Database(w), "_atsync.state_log", "changed_at")); n != 1 {
+	if n := len(dump(t, duckdb.Database(w), "_atsync.state_log", "changed_at")); n != 1 {
 		t.Errorf("%d rows in the log", n)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/atsync/atsync/pipeline"
-	"github.com/atsync/atsync/pipeline/pipelinetest"
 	"github.com/atsync/atsync/sinks/duckdb"
 )
 
@@ -45,7 +44,7 @@ func TestOpenUpgradesAnOlderWarehouse(t *testing.T) {
 	if _, err := l.Commit(t.Context(), pipeline.Commit{Checkpoint: pipeline.Checkpoint{ParentID: 9, LogLoads: map[string]int64{"DeletedTicketLogs": 1}}}); err != nil {
 		t.Error(err)
 	}
-	if rows := pipelinetest.Dump(t, duckdb.Database(w), "_atsync.stamp_misses"); len(rows) != 0 {
+	if rows := dump(t, duckdb.Database(w), "_atsync.stamp_misses"); len(rows) != 0 {
 		t.Errorf("%v", rows)
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/atsync/atsync/pipeline"
-	"github.com/atsync/atsync/pipeline/pipelinetest"
 	"github.com/atsync/atsync/sinks/parquet"
 )
 
@@ -101,7 +100,7 @@ func TestOnlyWhatChangedIsWritten(t *testing.T) {
 // sorted holds that the rows of every file ascend.
 func (h *harness) sorted(t *testing.T) {
 	t.Helper()
-	rows := pipelinetest.Dump(t, openMemory(t), `(SELECT count(*) FILTER (id <= before) AS descents, count(*) AS n FROM (
+	rows := dump(t, openMemory(t), `(SELECT count(*) FILTER (id <= before) AS descents, count(*) AS n FROM (
 		SELECT id, lag(id) OVER (PARTITION BY filename ORDER BY file_row_number) AS before
 		FROM read_parquet('`+h.out+`/items/*.parquet', filename = true, file_row_number = true)))`)
 	if rows[0]["descents"] != "0" || rows[0]["n"] == "0" {

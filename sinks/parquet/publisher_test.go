@@ -38,7 +38,7 @@ func newHarness(t *testing.T, options parquet.Options) *harness {
 	h.Rows = func(t *testing.T, table string, by ...string) []map[string]string {
 		var rows []map[string]string
 		err := h.warehouse.Export(t.Context(), func(_ context.Context, conn *sql.Conn) error {
-			rows = pipelinetest.Dump(t, conn, table, by...)
+			rows = dump(t, conn, table, by...)
 			return nil
 		})
 		if err != nil {
@@ -86,7 +86,7 @@ func byCatalog(t *testing.T, out string) reader {
 		if err != nil || n == 0 {
 			return nil, false
 		}
-		return pipelinetest.Dump(t, db, table, by...), true
+		return dump(t, db, table, by...), true
 	}
 }
 
@@ -113,7 +113,7 @@ func byLink(t *testing.T, out string) reader {
 		if !ok {
 			return nil, false
 		}
-		return pipelinetest.Dump(t, db, `(FROM read_parquet('`+folder+`/*.parquet'))`, by...), true
+		return dump(t, db, `(FROM read_parquet('`+folder+`/*.parquet'))`, by...), true
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/atsync/atsync/pipeline/pipelinetest"
 	"github.com/atsync/atsync/schemas"
 	"github.com/atsync/atsync/sinks/duckdb"
 	"github.com/atsync/atsync/sinks/parquet"
@@ -46,7 +45,7 @@ func TestReadersAgree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(rows, pipelinetest.Dump(t, published, "items", "id")); diff != "" {
+	if diff := cmp.Diff(rows, dump(t, published, "items", "id")); diff != "" {
 		t.Errorf("the DuckDB file: %s", diff)
 	}
 	if err := published.Close(); err != nil {
