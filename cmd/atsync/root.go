@@ -83,6 +83,7 @@ standard error.`,
 	flags.BoolVarP(&e.verbose, "verbose", "v", false, "say more: debug logs, unabridged tables")
 	root.AddCommand(
 		newDemoCommand(e),
+		newInitCommand(e),
 		newPlanCommand(e),
 		newSyncCommand(e),
 		newRunCommand(e),

@@ -252,6 +252,9 @@ func tenantName(s string) bool {
 	return s != ""
 }
 
+// TenantName returns the name that a tenant can have which is nearest to text.
+func TenantName(text string) string { return slug(text) }
+
 // slug makes the nearest tenant name of text.
 func slug(text string) string {
 	s := strings.Map(func(c rune) rune {

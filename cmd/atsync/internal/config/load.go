@@ -80,6 +80,11 @@ func fileProblem(path string, err error) Problem {
 	return p
 }
 
+// Parse is [Load] for what a file of that path would hold.
+func Parse(path string, data []byte, environ []string) (*Config, error) {
+	return parse(path, data, environ)
+}
+
 // parse is Load for a file's content.
 func parse(path string, data []byte, environ []string) (*Config, error) {
 	k := koanf.New(".")
