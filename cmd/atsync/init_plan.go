@@ -72,25 +72,43 @@ func (d *draft) count(ctx context.Context, t config.TenantConfig, now time.Time)
 		d.Rows += s.Rows
 		d.Entities = append(d.Entities, rightsItem{Entity: s.Entity, OK: s.Error == "", Rows: s.Rows, Class: s.ErrorClass, Error: s.Error})
 	}
-	for _, schedule := range schedules() {
-		if d.opts.schedule != "" {
-			schedule = d.opts.schedule
-		}
-		t, err := d.tenant(schedule)
-		if err != nil {
-			return err
-		}
-		f := predict(p.Preview, tempoOf(t, now))
-		f.Schedule, f.Timezone = schedule, t.Location.String()
-		d.Schedule, d.Forecast = schedule, &f
-		if d.opts.schedule != "" || f.Share <= proposedShare && f.BusiestHour <= int64(liveShare*float64(f.Threshold))-f.Used {
-			break
-		}
+	choice := schedules()
+	if d.opts.schedule != "" {
+		choice = []string{d.opts.schedule}
 	}
+	f, err := propose(choice, func(schedule string) (forecast, error) { return d.forecast(p.Preview, schedule, now) })
+	if err != nil {
+		return err
+	}
+	d.Schedule, d.Forecast = f.Schedule, &f
 	if d.opts.asks && d.opts.schedule == "" {
 		return d.askSchedule(ctx, p.Preview, now)
 	}
 	return nil
+}
+
+// propose returns the forecast of the first schedule that leaves others their share of the hour, else of the last.
+func propose(choice []string, of func(schedule string) (forecast, error)) (f forecast, err error) {
+	for _, schedule := range choice {
+		if f, err = of(schedule); err != nil {
+			return f, err
+		}
+		if f.Share <= proposedShare && f.BusiestHour <= int64(liveShare*float64(f.Threshold))-f.Used {
+			return f, nil
+		}
+	}
+	return f, nil
+}
+
+// forecast is what a plan comes to on a schedule.
+func (d *draft) forecast(p pipeline.Preview, schedule string, now time.Time) (f forecast, err error) {
+	t, err := d.tenant(schedule)
+	if err != nil {
+		return f, err
+	}
+	f = predict(p, tempoOf(t, now))
+	f.Schedule, f.Timezone = schedule, t.Location.String()
+	return f, nil
 }
 
 // askSchedule lets a person change the schedule that is proposed.
@@ -109,12 +127,10 @@ func (d *draft) askSchedule(ctx context.Context, p pipeline.Preview, now time.Ti
 		return err
 	}
 	d.opts.schedule = answer
-	t, err := d.tenant(answer)
+	chosen, err := d.forecast(p, answer, now)
 	if err != nil {
 		return err
 	}
-	chosen := predict(p, tempoOf(t, now))
-	chosen.Schedule, chosen.Timezone = answer, t.Location.String()
 	d.Schedule, d.Forecast = answer, &chosen
 	return nil
 }
