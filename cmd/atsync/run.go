@@ -92,6 +92,11 @@ func (e *env) run(ctx context.Context) error {
 			}
 		}
 	}()
+	told, err := e.watchAlerts(ctx, cfg, d)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer told()
 	return d.Run(ctx)
 }
 

@@ -73,7 +73,7 @@ func fileProblem(path string, err error) Problem {
 	case errors.Is(err, fs.ErrNotExist):
 		p.What = "there is no such file"
 		p.Fix = "name yours with --config or " + EnvConfig +
-			"; config.example.yaml shows one, and atsync demo makes one to play with"
+			"; atsync init makes one, and config.example.yaml shows all keys"
 	case errors.Is(err, fs.ErrPermission):
 		p.What, p.Fix = "may not be read", "give the user that runs atsync the right to read it"
 	}
