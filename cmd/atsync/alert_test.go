@@ -52,11 +52,10 @@ func TestADaemonTellsOfARefusedLogin(t *testing.T) {
 	}
 	d := v.daemon()
 	d.says(`"told of an alert"`)
+	body := <-posted
 	for _, part := range []string{"/hidden-address ", `"kind":"hold"`, `"tenant":"acme"`, `"state":"firing"`, "Tracking Identifier"} {
-		if body := <-posted; !strings.Contains(body, part) {
+		if !strings.Contains(body, part) {
 			t.Errorf("posted was %s, without %s", body, part)
-		} else {
-			posted <- body
 		}
 	}
 	d.stop()
@@ -68,7 +67,7 @@ func TestADaemonTellsOfARefusedLogin(t *testing.T) {
 	if found := holds([]byte(all), spellings(v.server.Secret, v.server.IntegrationCode)); found != "" || strings.Contains(all, "hidden-address") {
 		t.Errorf("a secret or an address shows: %s", found)
 	}
-	if len(posted) != 1 {
-		t.Errorf("%d messages", len(posted))
+	if len(posted) > 0 {
+		t.Errorf("it was told again: %s", <-posted)
 	}
 }

@@ -33,8 +33,8 @@ type finding struct {
 	remedy  string
 }
 
-// longest is how much is quoted of an error.
-const longest = 300
+// longest is how much is quoted of an error. A refused login ends with what looks mixed up.
+const longest = 800
 
 func quote(s string) string { return cut(console.Clean(strings.TrimSpace(s)), longest) }
 

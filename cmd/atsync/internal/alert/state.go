@@ -24,7 +24,7 @@ type active struct {
 	Since   time.Time `json:"since"`
 	EndedAt time.Time `json:"ended_at,omitzero"`
 	Event   bool      `json:"event,omitempty"`
-	SeenAt  time.Time `json:"seen_at,omitzero"` // of an event: when it happened last
+	SeenAt  time.Time `json:"seen_at"` // when it was wrong last, within an hour
 }
 
 // state is what has to be known after a restart. It holds no secret. It is not safe for concurrent use.
@@ -35,8 +35,12 @@ type state struct {
 	Looked map[string]time.Time            `json:"looked"` // by tenant: runs that ended up to then are old news
 }
 
-// eventAge is how long an event is kept that does not happen again: what is told is not told anew within it.
-const eventAge = 24 * time.Hour
+// How long an alert is kept that no rule speaks of any more.
+const (
+	eventAge = 24 * time.Hour     // what is told is not told anew within it
+	quotaAge = 2 * time.Hour      // longer than any window
+	guardAge = 8 * 24 * time.Hour // what is read whole at all is so once a week
+)
 
 // readState reads the file; none is no state.
 func readState(file string) (*state, error) {
@@ -87,7 +91,7 @@ func (s *state) apply(found []finding, configured []string, now time.Time) {
 			s.Active[f.key] = &active{Kind: f.kind, Tenant: f.tenant, Summary: f.summary, Remedy: f.remedy, Since: now, Event: f.event, SeenAt: now}
 		case f.verdict == wrong:
 			a.Summary, a.Remedy, a.EndedAt = f.summary, f.remedy, time.Time{}
-			if f.event {
+			if f.event || now.Sub(a.SeenAt) >= time.Hour { // not each time: it is written
 				a.SeenAt = now
 			}
 		case f.verdict == right && a != nil && a.EndedAt.IsZero():
@@ -96,7 +100,8 @@ func (s *state) apply(found []finding, configured []string, now time.Time) {
 	}
 	gone := func(tenant string) bool { return tenant != "" && !slices.Contains(configured, tenant) }
 	maps.DeleteFunc(s.Active, func(_ string, a *active) bool {
-		return gone(a.Tenant) || a.Event && now.Sub(a.SeenAt) > eventAge
+		age := now.Sub(a.SeenAt)
+		return gone(a.Tenant) || a.Event && age > eventAge || a.Kind == Guard && age > guardAge || a.Kind == Quota && age > quotaAge
 	})
 	maps.DeleteFunc(s.Looked, func(tenant string, _ time.Time) bool { return gone(tenant) })
 	maps.DeleteFunc(s.Missed, func(id string, _ time.Time) bool {
@@ -109,10 +114,10 @@ func (s *state) apply(found []finding, configured []string, now time.Time) {
 func (s *state) due(name string, target config.AlertTarget, repeat time.Duration, now time.Time) (keys []string, notices []Notice) {
 	for _, key := range slices.Sorted(maps.Keys(s.Active)) {
 		a := s.Active[key]
-		if len(target.Kinds) > 0 && !slices.Contains(target.Kinds, string(a.Kind)) {
-			continue
-		}
 		told, ok := s.Told[name][key]
+		if len(target.Kinds) > 0 && !slices.Contains(target.Kinds, string(a.Kind)) && (!ok || a.EndedAt.IsZero()) {
+			continue // who was told is told of the end
+		}
 		n := Notice{Kind: a.Kind, Tenant: a.Tenant, Summary: a.Summary, Remedy: a.Remedy, Since: a.Since.UTC(), EndedAt: a.EndedAt}
 		switch ended := !a.EndedAt.IsZero(); {
 		case ended && ok:

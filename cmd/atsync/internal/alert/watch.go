@@ -22,7 +22,7 @@ type Feed interface {
 type Options struct {
 	Feed   Feed
 	Send   func(ctx context.Context, target config.AlertTarget, notices []Notice) error // Sender.Send
-	File   string                                                                      // where it keeps what was told
+	File   string                                                                       // where it keeps what was told
 	Logger *slog.Logger
 }
 
