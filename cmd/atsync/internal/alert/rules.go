@@ -243,7 +243,7 @@ func drift(run pipeline.Run, tenant string) (out []finding) {
 			summary: summary, remedy: remedy})
 	}
 	for _, r := range run.Streams {
-		for _, w := range r.Warnings {
+		for _, w := range slices.Concat(r.Warnings, r.Changes) {
 			event(r.Entity, quote(w), fmt.Sprintf("%s: %s: %s", tenant, r.Entity, quote(w)), "atsync schema diff --tenant "+tenant)
 		}
 		if v := r.Verify; v != nil && v.Holes > 0 {

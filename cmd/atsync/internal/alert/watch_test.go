@@ -337,9 +337,9 @@ func TestGuardsAndDrift(t *testing.T) {
 			"event drift acme: acme: verify found 1 rows of Companies missing here and 2 gone at the source; 3 of them are mended",
 			"firing guard acme: acme: verify stopped before it would have deleted too much of Tickets: 600 of 1000 rows")
 		warned := pipeline.Run{Status: pipeline.StatusOK, Streams: []pipeline.StreamReport{{Entity: "Tickets", Status: pipeline.StatusOK,
-			Warnings: []string{"added udf_region"}}}}
+			Changes: []string{"new user-defined field \"region\""}}}}
 		r.feed.ended("acme", warned) // a sync that is fine says nothing of what verify would delete
-		r.expect(time.Minute, "slack", "event drift acme: acme: Tickets: added udf_region")
+		r.expect(time.Minute, "slack", "event drift acme: acme: Tickets: new user-defined field \"region\"")
 		r.feed.ended("acme", warned)
 		r.expect(time.Minute, "slack")
 		r.feed.ended("acme", pipeline.Run{Command: "verify", Status: pipeline.StatusOK, Streams: []pipeline.StreamReport{{Entity: "Tickets", Status: pipeline.StatusOK}}})
