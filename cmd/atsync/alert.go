@@ -42,8 +42,8 @@ func newAlertTestCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test",
 		Short: "Send a test message to every target",
-		Long: "Sends a test message to every target, or those that are named, and says who took\n" +
-			"it. It asks Autotask nothing, and works beside the daemon.\n\n" +
+		Long: "Sends a test message to every target, or those that are named, and says who\n" +
+			"took it. It asks Autotask nothing, and works beside the daemon.\n\n" +
 			"Exit codes:\n" +
 			"  0    every target took it\n" +
 			"  2    the command line or the configuration is wrong\n" +

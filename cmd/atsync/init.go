@@ -23,41 +23,39 @@ func newInitCommand(e *env) *cobra.Command {
 		Use:     "init",
 		GroupID: groupSetup,
 		Short:   "Write a configuration for an Autotask tenant",
-		Long: "Finds the zone of the API user, tries the login, counts what there is, chooses a\n" +
-			"schedule that leaves the other integrations their share of the hour's requests,\n" +
-			"and writes config.yaml (or what --config names). On a terminal it asks for what\n" +
+		Long: "Finds the zone of the API user, tries the login, counts what there is, chooses\n" +
+			"a schedule that leaves other integrations their share of the hour's requests,\n" +
+			"and writes config.yaml, or what --config names. On a terminal it asks for what\n" +
 			"no flag tells.\n\n" +
-			"A secret is given as a reference: env:NAME, file:/path, cmd:command, aws-sm: or\n" +
-			"azure-kv:. One that is given itself is written to a file of its own in the folder\n" +
-			"secrets beside the configuration, which only you can read, never into the\n" +
-			"configuration; but your shell's history and the list of processes show a flag,\n" +
+			"A secret is given as a reference: env:NAME, file:/path, cmd:command, aws-sm:\n" +
+			"or azure-kv:. One that is given itself is written to a file of its own in the\n" +
+			"folder secrets beside the configuration, which only you can read, never into\n" +
+			"the configuration; but a shell's history and the list of processes show flags,\n" +
 			"so prefer the form or a reference. Relative files are relative to the\n" +
 			"configuration's folder.\n\n" +
 			"If the login is refused, nothing is written. It costs a request an entity." +
 			exits(console.ExitOK, console.ExitUsage, console.ExitAuth, console.ExitQuota, console.ExitSource,
 				console.ExitSink, console.ExitCanceled),
 		Example: "  atsync init\n" +
-			"  atsync init --username k3v9x2mq7w1t4bz@acme.example \\\n" +
-			"    --integration-code env:ACME_CODE --secret env:ACME_SECRET\n" +
-			"  atsync --config /etc/atsync/config.yaml init --force --no-check \\\n" +
-			"    --username env:ACME_USER --integration-code env:ACME_CODE \\\n" +
-			"    --secret 'cmd:op read op://vault/autotask/secret'",
+			"  atsync init --username env:USER --integration-code env:CODE --secret env:KEY\n" +
+			"  atsync init --tenant acme --schedule @hourly --timezone Europe/Berlin\n" +
+			"  atsync --config /etc/atsync/config.yaml init --force --data-dir /srv/atsync",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return e.setUp(cmd, opts, time.Now()) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&opts.tenant, "tenant", "", "`name` for this tenant, else made from the user name's domain")
-	flags.StringVar(&opts.username, "username", "", "the API user's Username (`Key`), or a reference")
-	flags.StringVar(&opts.code, "integration-code", "", "the Tracking Identifier: a `reference`, or itself")
-	flags.StringVar(&opts.secret, "secret", "", "the Password (Secret): a `reference`, or itself")
-	flags.StringVar(&opts.zone, "zone", "", "the `zone`, like webservices3, else asked from Autotask")
-	flags.StringArrayVar(&opts.entities, "entity", nil, "sync this `entity`, preset or pattern, else core; may be repeated")
-	flags.StringVar(&opts.schedule, "schedule", "", "`cron` schedule, else one that fits the quota")
-	flags.StringVar(&opts.timezone, "timezone", "UTC", "time `zone` of the schedule and of dates in the views")
-	flags.StringVar(&opts.dataDir, "data-dir", "./data", "`folder` for the data, relative to the configuration's")
-	flags.StringVar(&opts.sink, "sink", config.SinkDuckDB, "`kind` of publication: duckdb or parquet")
+	flags.StringVar(&opts.tenant, "tenant", "", "`name` for this tenant, else that of the\nuser's domain")
+	flags.StringVar(&opts.username, "username", "", "the API user's Username (`Key`), or a\nreference")
+	flags.StringVar(&opts.code, "integration-code", "", "the Tracking Identifier: a `reference`,\nor itself")
+	flags.StringVar(&opts.secret, "secret", "", "the Password (Secret): a `reference`,\nor itself")
+	flags.StringVar(&opts.zone, "zone", "", "the `zone`, like webservices3, else\nAutotask is asked")
+	flags.StringArrayVar(&opts.entities, "entity", nil, "sync this `entity`, preset or pattern;\nmay be repeated; else core")
+	flags.StringVar(&opts.schedule, "schedule", "", "`cron` schedule, else one that fits the\nquota")
+	flags.StringVar(&opts.timezone, "timezone", "UTC", "time `zone` of the schedule and of dates\nin the views")
+	flags.StringVar(&opts.dataDir, "data-dir", "./data", "`folder` for the data, relative to the\nconfiguration's")
+	flags.StringVar(&opts.sink, "sink", config.SinkDuckDB, "`kind` of publication: duckdb or parquet\n")
 	flags.BoolVar(&opts.force, "force", false, "replace a configuration that is there")
-	flags.BoolVar(&opts.noCheck, "no-check", false, "ask Autotask nothing: no zone, no login, no counts")
+	flags.BoolVar(&opts.noCheck, "no-check", false, "ask Autotask nothing: no login, no counts")
 	flags.StringVar(&opts.discovery, "discovery-url", "", "who is asked for the zone")
 	_ = flags.MarkHidden("discovery-url") // for simulators; the flag exists
 	return cmd
