@@ -154,13 +154,10 @@ func (e *env) alertSender(cfg *config.Config) *alert.Sender {
 }
 
 // watchAlerts tells targets of what is wrong, until the returned function is called after ctx has ended.
-func (e *env) watchAlerts(ctx context.Context, cfg *config.Config, d *daemon.Daemon) (wait func(), err error) {
+func (e *env) watchAlerts(ctx context.Context, cfg *config.Config, d *daemon.Daemon) (wait func()) {
 	sender := e.alertSender(cfg)
 	log := e.logger(e.stderr, cfg)
-	w, err := alert.New(alert.Options{Feed: d, Send: sender.Send, File: filepath.Join(cfg.DataDir, "alerts.json"), Logger: log})
-	if err != nil {
-		return nil, err
-	}
+	w := alert.New(alert.Options{Feed: d, Send: sender.Send, File: filepath.Join(cfg.DataDir, "alerts.json"), Logger: log})
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
@@ -173,5 +170,5 @@ func (e *env) watchAlerts(ctx context.Context, cfg *config.Config, d *daemon.Dae
 	return func() {
 		cancel()
 		<-ended
-	}, nil
+	}
 }

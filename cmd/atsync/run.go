@@ -92,10 +92,7 @@ func (e *env) run(ctx context.Context) error {
 			}
 		}
 	}()
-	told, err := e.watchAlerts(ctx, cfg, d)
-	if err != nil {
-		return errors.Join(err, listener.Close())
-	}
+	told := e.watchAlerts(ctx, cfg, d)
 	defer told()
 	return d.Run(ctx)
 }

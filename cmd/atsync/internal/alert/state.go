@@ -42,17 +42,18 @@ const (
 	guardAge = 8 * 24 * time.Hour // what is read whole at all is so once a week
 )
 
-// readState reads the file; none is no state.
+// readState reads the file; none is no state. With an error comes an empty state.
 func readState(file string) (*state, error) {
 	s := &state{}
 	text, err := os.ReadFile(file)
 	if err == nil {
 		err = json.Unmarshal(text, s)
-	} else if errors.Is(err, fs.ErrNotExist) {
-		err = nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = nil
+	case err != nil:
+		s, err = &state{}, fmt.Errorf("%s: %w", file, err)
 	}
 	if s.Active == nil {
 		s.Active = map[string]*active{}
@@ -67,7 +68,7 @@ func readState(file string) (*state, error) {
 		s.Looked = map[string]time.Time{}
 	}
 	maps.DeleteFunc(s.Active, func(_ string, a *active) bool { return a == nil })
-	return s, nil
+	return s, err
 }
 
 // write replaces the file, whole or not at all, if it would change. It returns what is in it then.

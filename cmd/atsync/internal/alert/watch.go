@@ -8,7 +8,6 @@ import (
 
 	"github.com/atsync/atsync/cmd/atsync/internal/config"
 	"github.com/atsync/atsync/cmd/atsync/internal/daemon"
-	"github.com/atsync/atsync/pipeline"
 )
 
 // Feed is what a Watcher looks at; daemon.Control is one.
@@ -59,17 +58,17 @@ const (
 	mostWait   = 15 * time.Minute
 )
 
-// New makes a Watcher, which does nothing until Run. An unreadable file of an earlier one is an error of ClassSink.
-func New(opts Options) (*Watcher, error) {
-	s, err := readState(opts.File)
-	if err != nil {
-		return nil, &pipeline.Error{Class: pipeline.ClassSink, Op: "alerts", Err: err,
-			Remedy: "it says who was told of what; delete it, and what is wrong is told again"}
-	}
+// New makes a Watcher, which does nothing until Run. If what an earlier one has kept can't be read, it begins anew: a daemon does
+// not stand still for that.
+func New(opts Options) *Watcher {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Watcher{opts: opts, log: opts.Logger, state: s, targets: map[string]*delivery{}, results: make(chan result)}, nil
+	s, err := readState(opts.File)
+	if err != nil {
+		opts.Logger.Warn("nobody knows who was told of which alerts; what is wrong is told again", "error", err)
+	}
+	return &Watcher{opts: opts, log: opts.Logger, state: s, targets: map[string]*delivery{}, results: make(chan result)}
 }
 
 // Run looks and tells until ctx ends, and a little longer for what is on its way.
