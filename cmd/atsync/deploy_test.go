@@ -111,7 +111,7 @@ func TestKubernetesExample(t *testing.T) {
 // TestSystemdUnit has systemd itself look at the unit where it is installed.
 func TestSystemdUnit(t *testing.T) {
 	text := readDoc(t, "docs/deploy/atsync.service")
-	for _, line := range []string{"Type=notify-reload", "ExecStart=/usr/local/bin/atsync --config /etc/atsync/config.yaml run", "ProtectSystem=strict"} {
+	for _, line := range []string{"Type=notify", "ExecStart=/usr/local/bin/atsync --config /etc/atsync/config.yaml run", "ProtectSystem=strict"} {
 		if !strings.Contains(text, "\n"+line+"\n") {
 			t.Errorf("the unit lacks %s", line)
 		}
