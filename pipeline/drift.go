@@ -146,9 +146,14 @@ func (s *run) takeStock(o *outline, after StreamState, report *StreamReport) {
 	for _, c := range o.frozen {
 		report.Warnings = append(report.Warnings, "left out, the schema is frozen: "+c.String())
 	}
-	if s.Schema == SchemaWarn && o.state.Columns != nil {
-		for _, c := range schemas.Diff(o.state.Columns, after.Columns) {
+	if o.state.Columns == nil {
+		return
+	}
+	for _, c := range schemas.Diff(o.state.Columns, after.Columns) {
+		if s.Schema == SchemaWarn {
 			report.Warnings = append(report.Warnings, c.String())
+		} else {
+			report.Changes = append(report.Changes, c.String())
 		}
 	}
 }

@@ -53,5 +53,7 @@ type StreamReport struct {
 	ErrorClass      Class     `json:"error_class,omitempty"`
 	Warnings        []string  `json:"warnings,omitempty"` // that don't make it partial
 
+	Changes []string `json:"schema_changes,omitempty"` // what became of the table's columns, but for what warnings say
+
 	Verify *Verification `json:"verify,omitempty"` // of the command verify
 }

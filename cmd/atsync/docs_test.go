@@ -75,7 +75,7 @@ func TestCommandsAreInTheManual(t *testing.T) {
 func TestJSONSamplesFitTheContract(t *testing.T) {
 	manual := readDoc(t, "docs/cli.md")
 	for name, into := range map[string]any{
-		"check": &checkReport{}, "plan": &planReport{}, "fetch": &fetchReport{}, "state": &stateReport{}, "sync": &syncReport{}, "verify": &syncReport{}, "backfill": &backfillReport{}, "status": &statusReport{},
+		"init": &initReport{}, "alert": &alertReport{}, "check": &checkReport{}, "plan": &planReport{}, "fetch": &fetchReport{}, "state": &stateReport{}, "sync": &syncReport{}, "verify": &syncReport{}, "backfill": &backfillReport{}, "status": &statusReport{},
 		"rejects": &rejectsReport{}, "schema": &schemaDiffReport{}, "runs": &runsReport{}, "maintain": &maintainReport{}, "export": &exportReport{},
 		"entities": &entityReport{}, "config": &configReport{}, "version": &versionReport{},
 	} {

@@ -279,6 +279,13 @@ func TestSchemaModes(t *testing.T) {
 	r := newDriftRig(t, "Tickets")
 	d := r.server.Data()
 	ids := d.IDs("Tickets")
+	d.AddUDF("Tickets", autotasktest.UDF{Name: "Evolved"})
+	if s := stream(t, r.mustLater(), "Tickets"); len(s.Warnings) != 0 || len(s.Changes) != 1 || !strings.Contains(s.Changes[0], "udf_evolved") {
+		t.Errorf("warnings %q, changes %q", s.Warnings, s.Changes)
+	}
+	if s := stream(t, r.mustLater(), "Tickets"); len(s.Changes) != 0 {
+		t.Errorf("changes again: %q", s.Changes)
+	}
 	r.cfg.Schema = "warn"
 	d.AddUDF("Tickets", autotasktest.UDF{Name: "Warned"})
 	if got := stream(t, r.mustLater(), "Tickets").Warnings; len(got) != 1 || !strings.Contains(got[0], "udf_warned") {

@@ -49,11 +49,12 @@ First step, without an account and in about a minute:
 
   atsync demo
 
-Then write config.yaml (ten lines, see README.md) and run
+Then, with an API user of your Autotask:
 
+  atsync init     # asks for what it needs, writes config.yaml
   atsync check
   atsync plan
-  atsync sync    or, to keep at it by schedules: atsync run
+  atsync sync     # one run; atsync run: by schedules, from now on
 
 Exit codes of all commands: 0 ok, 1 internal fault, 2 usage or configuration,
 3 login or rights, 4 quota, 5 Autotask unreachable or unusable answers,
@@ -83,6 +84,7 @@ standard error.`,
 	flags.BoolVarP(&e.verbose, "verbose", "v", false, "say more: debug logs, unabridged tables")
 	root.AddCommand(
 		newDemoCommand(e),
+		newInitCommand(e),
 		newPlanCommand(e),
 		newSyncCommand(e),
 		newRunCommand(e),
@@ -99,9 +101,11 @@ standard error.`,
 		newSQLCommand(e),
 		newExportCommand(e),
 		newConfigCommand(e),
+		newAlertCommand(e),
 		newEntitiesCommand(e),
 		newVersionCommand(e),
 		newCompletionCommand(),
+		newManCommand(e),
 	)
 	markStarted(e, root)
 	return root

@@ -92,6 +92,8 @@ func (e *env) run(ctx context.Context) error {
 			}
 		}
 	}()
+	told := e.watchAlerts(ctx, cfg, d)
+	defer told()
 	return d.Run(ctx)
 }
 

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,9 +38,15 @@ type daemonProcess struct {
 // daemon starts atsync run and waits until it serves.
 func (v *victim) daemon() *daemonProcess {
 	v.Helper()
+	return v.daemonIn(v.command(new(bytes.Buffer)).Env)
+}
+
+// daemonIn is daemon with an environment.
+func (v *victim) daemonIn(environ []string) *daemonProcess {
+	v.Helper()
 	d := &daemonProcess{T: v.T, cmd: v.command(new(bytes.Buffer)), lines: make(chan string, 10000), done: make(chan struct{})}
 	d.cmd.Args = append(d.cmd.Args[:len(d.cmd.Args)-1], "--json", "run")
-	d.cmd.Env = append(d.cmd.Env, "ATSYNC_HTTP__LISTEN=127.0.0.1:0")
+	d.cmd.Env = append(slices.Clip(environ), "ATSYNC_HTTP__LISTEN=127.0.0.1:0")
 	d.cmd.Stderr = nil
 	out, err := d.cmd.StderrPipe()
 	if err != nil {

@@ -78,6 +78,7 @@ func TestScripts(t *testing.T) {
 //	requests NAME N                           at most N requests since the last such line
 //	equal NAME FILE ENTITY…                   the live rows in FILE are the simulator's, field for field
 //	leakless NAME PATH…                       neither stdout, stderr nor any file below PATH holds its secrets
+//	webhook NAME FILE                         start a server that keeps in FILE what was posted last; it sets NAME_URL
 //	tmpfs DIR SIZE                            put a file system of that size there, where [tmpfs] says it can be done
 func scriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	positive := func(least int, f func(ts *testscript.TestScript, args []string)) func(*testscript.TestScript, bool, []string) {
@@ -109,6 +110,7 @@ func scriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args 
 		"requests": positive(2, scriptRequests),
 		"equal":    positive(3, scriptEqual),
 		"leakless": positive(2, scriptLeakless),
+		"webhook":  positive(2, scriptWebhook),
 		"tmpfs":    positive(2, scriptTmpfs),
 	}
 }

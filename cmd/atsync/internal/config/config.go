@@ -27,6 +27,7 @@ type Config struct {
 	HTTP     HTTP              `koanf:"http" doc:"The daemon's status pages, health checks and metrics."`
 	Autotask Autotask          `koanf:"autotask" doc:"What all tenants have in common on Autotask's side."`
 	Log      Log               `koanf:"log" doc:"What is logged, and how."`
+	Alerts   Alerts            `koanf:"alerts" doc:"Whom the daemon tells when something is wrong, and when it is right again."`
 	Run      Run               `koanf:"run" doc:"How the daemon works: atsync run."`
 	Sync     Sync              `koanf:"sync" doc:"How every tenant is synced, unless the tenant says otherwise."`
 	Tenants  map[string]Tenant `koanf:"tenants" format:"tenant" need:"true" doc:"The Autotask tenants by a name of your choice: lower-case letters, digits and underscores, a letter first. It becomes the name of the tenant's file and schema."`

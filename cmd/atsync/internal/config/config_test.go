@@ -218,7 +218,7 @@ tenants:
 func TestUnreadableFiles(t *testing.T) {
 	dir := t.TempDir()
 	for path, want := range map[string]string{
-		filepath.Join(dir, "none.yaml"): "there is no such file (name yours with --config or ATSYNC_CONFIG; config.example.yaml shows one, and atsync demo makes one to play with)",
+		filepath.Join(dir, "none.yaml"): "there is no such file (name yours with --config or ATSYNC_CONFIG; atsync init makes one, and config.example.yaml shows all keys)",
 		dir:                             "can't be read: ",
 	} {
 		_, err := config.Load(path, nil)

@@ -89,6 +89,10 @@ func checkFormat(format, text string) *finding {
 		return checkEnum([]string{SinkDuckDB, SinkParquet}, text)
 	case "listen":
 		return checkListen(text)
+	case "mailserver":
+		return checkServer(text)
+	case "address":
+		return checkAddress(text)
 	case "url":
 		return checkURL(text)
 	case "zone":
@@ -112,7 +116,7 @@ func checkFormat(format, text string) *finding {
 		if _, err := schemas.Select(words); err != nil {
 			return fromText(err.Error())
 		}
-	case "tenant", "group":
+	case "tenant", "group", "target":
 		if !tenantName(text) {
 			return wrong("write lower-case letters, digits and underscores, a letter first: "+slug(text), "%q can't be a %s's name", text, format)
 		}
@@ -251,6 +255,9 @@ func tenantName(s string) bool {
 	}
 	return s != ""
 }
+
+// TenantName returns the name that a tenant can have which is nearest to text.
+func TenantName(text string) string { return slug(text) }
 
 // slug makes the nearest tenant name of text.
 func slug(text string) string {

@@ -73,11 +73,16 @@ func fileProblem(path string, err error) Problem {
 	case errors.Is(err, fs.ErrNotExist):
 		p.What = "there is no such file"
 		p.Fix = "name yours with --config or " + EnvConfig +
-			"; config.example.yaml shows one, and atsync demo makes one to play with"
+			"; atsync init makes one, and config.example.yaml shows all keys"
 	case errors.Is(err, fs.ErrPermission):
 		p.What, p.Fix = "may not be read", "give the user that runs atsync the right to read it"
 	}
 	return p
+}
+
+// Parse is [Load] for what a file of that path would hold.
+func Parse(path string, data []byte, environ []string) (*Config, error) {
+	return parse(path, data, environ)
 }
 
 // parse is Load for a file's content.

@@ -27,6 +27,7 @@ func (c *checker) run() {
 	names := c.cfg.TenantNames()
 	c.sinkPath(names)
 	c.http()
+	c.alerts()
 	c.entities("sync", c.cfg.Sync)
 	c.groups("sync", c.cfg.Sync)
 	c.dst("sync", c.cfg.Sync)

@@ -101,7 +101,7 @@ func abridge(runs []pipeline.Run) []pipeline.Run {
 // quiet reports whether a stream's report says nothing that is worth keeping.
 func quiet(r pipeline.StreamReport) bool {
 	return (r.Status == pipeline.StatusOK || r.Status == pipeline.StatusAbsent) && r.Inserted+r.Updated+r.Deleted+r.Rejected == 0 &&
-		len(r.Warnings) == 0 && r.Verify == nil // that nothing was missing is news to who knew of holes
+		len(r.Warnings)+len(r.Changes) == 0 && r.Verify == nil // that nothing was missing is news to who knew of holes
 }
 
 // take gives the warehouse to a job, and returns how many runs it is to look at in the end.
