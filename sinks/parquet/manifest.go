@@ -21,6 +21,14 @@ type Manifest struct {
 	State   state     `json:"state"`
 	Tables  []Table   `json:"tables"` // by schema and name
 	Views   []View    `json:"views"`
+
+	Retired []Retired `json:"retired,omitempty"` // in a bucket: objects that newer ones replaced
+}
+
+// Retired is an object that no table has any more. It goes after the grace period.
+type Retired struct {
+	Path string    `json:"path"`
+	At   time.Time `json:"at"`
 }
 
 // Table is one published table.
@@ -123,6 +131,10 @@ func ReadManifest(dir string) (*Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseManifest(raw)
+}
+
+func parseManifest(raw []byte) (*Manifest, error) {
 	var m Manifest
 	if err := json.Unmarshal(raw, &m); err != nil || m.Format < 1 {
 		return nil, errors.Join(errDamaged, err)
