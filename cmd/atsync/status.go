@@ -107,7 +107,7 @@ func (e *env) status(ctx context.Context, opts statusOptions, now time.Time) err
 func readStatus(ctx context.Context, t config.TenantConfig) (s tenantStatus, err error) {
 	s = tenantStatus{Tenant: t.Name, Tables: []tableStatus{}}
 	if info, err := os.Stat(t.PublishPath); err == nil {
-		s.Published, s.PublishedAt, s.Bytes = t.PublishPath, info.ModTime().UTC(), info.Size()+lakeBytes(t)
+		s.Published, s.PublishedAt, s.Bytes = t.Readers(), info.ModTime().UTC(), info.Size()+lakeBytes(t)
 	}
 	r, err := openReader(ctx, t)
 	if errors.Is(err, os.ErrNotExist) {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/atsync/atsync/cmd/atsync/internal/config"
@@ -31,10 +32,19 @@ type publisher interface {
 
 // publisher returns the tenant's kind of publisher of a warehouse.
 func (w wiring) publisher(cfg config.TenantConfig, warehouse *duckdb.Warehouse) publisher {
-	if cfg.SinkType == config.SinkParquet {
+	switch {
+	case cfg.PublishURL != "":
+		return parquet.NewRemote(warehouse, w.remote(cfg))
+	case cfg.SinkType == config.SinkParquet:
 		return parquet.NewPublisher(warehouse, parquet.Options{Folder: cfg.PublishDir, Tenant: cfg.Name, Logger: w.log})
 	}
 	return duckdb.NewPublisher(warehouse, cfg.PublishPath)
+}
+
+// remote says where a tenant's publication in a bucket is, and what is kept of it here.
+func (w wiring) remote(cfg config.TenantConfig) parquet.RemoteOptions {
+	return parquet.RemoteOptions{Options: parquet.Options{Folder: cfg.PublishDir, Tenant: cfg.Name, Logger: w.log}, URL: cfg.PublishURL,
+		State: strings.TrimSuffix(cfg.WorkPath, ".duckdb") + ".bucket.json"}
 }
 
 // replay rebuilds a tenant's missing tables from the pages that were kept. No secret is resolved, nothing is sent.
