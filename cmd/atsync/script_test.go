@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -52,6 +53,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
 			e.Values[simulatorsKey{}] = map[string]*simulated{}
+			e.Values[bucketKey{}] = &atomic.Pointer[atomic.Int64]{}
 			return nil
 		},
 	})
@@ -78,6 +80,8 @@ func TestScripts(t *testing.T) {
 //	requests NAME N                           at most N requests since the last such line
 //	equal NAME FILE ENTITY…                   the live rows in FILE are the simulator's, field for field
 //	leakless NAME PATH…                       neither stdout, stderr nor any file below PATH holds its secrets
+//	bucket NAME                               start an S3 service with a bucket; BUCKET_URL and the AWS_ variables are set
+//	answers CODE                              it answers everything with a status from now on; 0: as it should
 //	tmpfs DIR SIZE                            put a file system of that size there, where [tmpfs] says it can be done
 func scriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	positive := func(least int, f func(ts *testscript.TestScript, args []string)) func(*testscript.TestScript, bool, []string) {
@@ -110,6 +114,8 @@ func scriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args 
 		"equal":    positive(3, scriptEqual),
 		"leakless": positive(2, scriptLeakless),
 		"tmpfs":    positive(2, scriptTmpfs),
+		"bucket":   positive(1, scriptBucket),
+		"answers":  positive(1, scriptAnswers),
 	}
 }
 

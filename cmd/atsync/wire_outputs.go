@@ -15,13 +15,23 @@ import (
 	"github.com/atsync/atsync/sources/rawpages"
 )
 
-// lakeBytes adds up the Parquet files of a tenant's publication; 0 for other kinds.
-func lakeBytes(cfg config.TenantConfig) int64 {
-	m, err := parquet.ReadManifest(cfg.PublishDir)
-	if cfg.SinkType != config.SinkParquet || err != nil {
-		return 0
+// published tells where readers find a tenant's publication, since when, and how many bytes it has; "" if there is none.
+func published(cfg config.TenantConfig) (where string, at time.Time, bytes int64) {
+	info, err := os.Stat(cfg.PublishPath)
+	if err != nil {
+		return "", at, 0
 	}
-	return m.Bytes()
+	at, bytes = info.ModTime().UTC(), info.Size()
+	if m, err := parquet.ReadManifest(cfg.PublishDir); cfg.SinkType == config.SinkParquet && err == nil {
+		bytes += m.Bytes()
+	}
+	if cfg.PublishURL != "" {
+		var ok bool
+		if at, ok = parquet.NewRemote(nil, wiring{}.remote(cfg)).Published(); !ok {
+			return "", at, 0
+		}
+	}
+	return cfg.Readers(), at, bytes
 }
 
 // publisher is a pipeline.Publisher that can say beforehand what is in its way.

@@ -44,7 +44,7 @@ func (r *Remote) fetch(ctx context.Context) (err error) {
 	if err != nil {
 		return r.local.refuse("put "+ManifestName+" back, or delete it there and sync: everything is read anew", "%s: %w", bucket.Location(r.opts.URL), err)
 	}
-	if m, err = r.local.check(m); err != nil {
+	if m, err = r.local.check(m, bucket.Location(r.opts.URL)); err != nil {
 		return err
 	}
 	for _, name := range []string{ManifestName, CatalogName, generations} {
@@ -90,7 +90,9 @@ func (r *Remote) fetchTable(ctx context.Context, b *bucket.Bucket, t *Table) err
 		f.Path = path.Join(final, local)
 		group.Go(func() error {
 			to := r.local.dir.path(path.Join(part, local))
-			if err := b.Download(ctx, name, to); err != nil {
+			if err := b.Download(ctx, name, to); errors.Is(err, fs.ErrNotExist) {
+				return r.damaged("%s is missing", name)
+			} else if err != nil {
 				return err
 			}
 			if got, err := hashFile(to); err != nil || got != sum {

@@ -108,17 +108,17 @@ func (p *Publisher) load() (*Manifest, error) {
 	case err != nil:
 		return nil, err
 	}
-	return p.check(m)
+	return p.check(m, p.opts.Folder)
 }
 
 // check refuses a manifest of a newer atsync or of another tenant.
-func (p *Publisher) check(m *Manifest) (*Manifest, error) {
+func (p *Publisher) check(m *Manifest, where string) (*Manifest, error) {
 	switch {
 	case m.Format > manifestFormat:
-		return nil, p.refuse("use a newer atsync, or remove "+p.opts.Folder+": it is made anew",
-			"%s has format %d, this atsync knows %d", filepath.Join(p.opts.Folder, ManifestName), m.Format, manifestFormat)
+		return nil, p.refuse("use a newer atsync, or remove "+where+": it is made anew",
+			"%s/%s has format %d, this atsync knows %d", where, ManifestName, m.Format, manifestFormat)
 	case m.Tenant != p.opts.Tenant:
-		return nil, p.refuse("give each tenant its own folder, or remove "+p.opts.Folder, "%s belongs to the tenant %q", p.opts.Folder, m.Tenant)
+		return nil, p.refuse("give each tenant its own folder, or remove "+where, "%s belongs to the tenant %q", where, m.Tenant)
 	}
 	return m, nil
 }

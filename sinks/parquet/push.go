@@ -51,7 +51,7 @@ func (p *push) look(ctx context.Context) (err error) {
 	if p.there, err = parseManifest(p.raw); err != nil {
 		return err
 	}
-	p.there, err = p.local.check(p.there)
+	p.there, err = p.local.check(p.there, bucket.Location(p.opts.URL))
 	return err
 }
 
@@ -105,7 +105,7 @@ func sameObjects(a, b *Manifest) bool {
 // plan makes the bucket's next manifest of the folder's, and says which object is to be made of which file.
 func (p *push) plan(m *Manifest, objects map[string]bucket.Object) (next *Manifest, todo map[string]string, err error) {
 	made, todo := *m, map[string]string{}
-	made.Tables, made.Version = slices.Clone(m.Tables), 1
+	made.Tables, made.Version, made.MadeAt = slices.Clone(m.Tables), 1, p.opts.Now().UTC().Truncate(time.Microsecond)
 	if p.there != nil {
 		made.Version = p.there.Version + 1
 	}
@@ -219,7 +219,11 @@ func (p *push) swap(ctx context.Context, next *Manifest) error {
 	}
 	err = p.bucket.Swap(ctx, ManifestName, raw, p.version)
 	if errors.Is(err, bucket.ErrChanged) { // by another, or by a request of ours that was sent twice
-		if err = p.look(ctx); err == nil && sumOf(p.raw) != sumOf(raw) {
+		before := p.version
+		if err = p.look(ctx); err == nil && p.version == before {
+			err = p.local.refuse("look at the conditions of the bucket's policies; if somebody deletes objects there meanwhile, run again",
+				"%s refuses to replace %s, which nobody has changed", bucket.Location(p.opts.URL), ManifestName)
+		} else if err == nil && sumOf(p.raw) != sumOf(raw) {
 			err = p.foreign()
 		}
 	}
@@ -264,7 +268,7 @@ func (p *push) sweep(ctx context.Context, objects map[string]bucket.Object) (rem
 		delete(objects, r.Path)
 	}
 	for name, o := range objects {
-		if !objectPattern.MatchString(name) || p.opts.Now().Sub(o.ModTime) < leftover {
+		if !objectPattern.MatchString(name) && !strings.HasPrefix(name, probePrefix) || p.opts.Now().Sub(o.ModTime) < leftover {
 			continue
 		}
 		if err := p.bucket.Delete(ctx, name); err != nil {
@@ -275,9 +279,11 @@ func (p *push) sweep(ctx context.Context, objects map[string]bucket.Object) (rem
 	return removed, nil
 }
 
+const probePrefix = ".probe-"
+
 // probe finds out with an object of its own whether the bucket can be written, and whether a second writer would be stopped.
 func (p *push) probe(ctx context.Context) error {
-	name := fmt.Sprintf(".probe-%d-%d", os.Getpid(), p.opts.Now().UnixNano())
+	name := fmt.Sprintf(probePrefix+"%d-%d", os.Getpid(), p.opts.Now().UnixNano())
 	if err := p.bucket.Swap(ctx, name, []byte("{}"), ""); err != nil {
 		return err
 	}

@@ -28,7 +28,23 @@ import (
 type store struct {
 	*httptest.Server
 	fail atomic.Pointer[func(*http.Request) int] // an answer in place of the service's, 0: none
-	seen atomic.Int64
+
+	left     atomic.Int64 // requests until the line is cut, while cutting
+	cutting  atomic.Bool
+	answered bool // what comes after the cut does not arrive; otherwise it does, once, and its answer is lost
+}
+
+// cut cuts the line after n requests.
+func (s *store) cut(n int64, answered bool) {
+	s.answered = answered
+	s.left.Store(n)
+	s.cutting.Store(true)
+}
+
+// restore ends that and reports whether the line was never cut.
+func (s *store) restore() bool {
+	s.cutting.Store(false)
+	return s.left.Load() >= 0
 }
 
 func newStore(t *testing.T) *store {
@@ -40,7 +56,16 @@ func newStore(t *testing.T) *store {
 	service := gofakes3.New(backend, gofakes3.WithLogger(gofakes3.DiscardLog())).Server()
 	s := &store{}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.seen.Add(1)
+		if s.cutting.Load() {
+			left := s.left.Add(-1)
+			if left == -1 && !s.answered {
+				service.ServeHTTP(httptest.NewRecorder(), r)
+			}
+			if left < 0 {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+		}
 		if fail := s.fail.Load(); fail != nil {
 			if code := (*fail)(r); code != 0 {
 				w.WriteHeader(code)
@@ -183,4 +208,45 @@ func TestRemotePublisher(t *testing.T) {
 		}
 		return &r.PublisherHarness
 	})
+}
+
+// TestRemoteQuery runs the query that docs/outputs.md gives to readers with DuckDB, on a copy of the folder.
+func TestRemoteQuery(t *testing.T) {
+	s := newStore(t)
+	r := newRemote(t, s, nil)
+	for v := range 3 { // objects of older versions lie beside
+		r.load(t, v+1, upTo(0, 9_000)...)
+		r.publish(t)
+	}
+	b, dir := s.open(t), t.TempDir()
+	objects, err := b.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range objects {
+		to := filepath.Join(dir, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), b.Download(t.Context(), name, to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	docs, err := os.ReadFile("../../docs/outputs.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, query, _ := strings.Cut(string(docs), "SET VARIABLE root")
+	query, _, _ = strings.Cut("SET VARIABLE root"+query, "```")
+	query = strings.NewReplacer("s3://msp-lake/autotask/acme", dir, "'tickets'", "'items'").Replace(query)
+	conn, err := openMemory(t).Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }() // the test is over
+	set, ask := query[:strings.LastIndex(query, "SELECT count(*)")], query[strings.LastIndex(query, "SELECT count(*)"):]
+	if _, err := conn.ExecContext(t.Context(), set); err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if err := conn.QueryRowContext(t.Context(), ask).Scan(&n); err != nil || n != 9_000 {
+		t.Errorf("%d rows: %v", n, err)
+	}
 }

@@ -108,7 +108,8 @@ func (b *Bucket) Swap(ctx context.Context, key string, content []byte, old Versi
 		opts.BeforeWrite = onlyIf(old)
 	}
 	err := b.objects.Upload(ctx, b.prefix+key, bytes.NewReader(content), opts)
-	if changed(err) {
+	gone := old != "" && gcerrors.Code(err) == gcerrors.NotFound && !noBucket(err) // as S3 says it
+	if changed(err) || gone {
 		return ErrChanged
 	}
 	return b.fail("write", key, err)
@@ -125,13 +126,16 @@ func (b *Bucket) Upload(ctx context.Context, key, path string) (err error) {
 	return b.fail("write", key, b.objects.Upload(ctx, b.prefix+key, f, opts))
 }
 
-// Download writes an object to a new file.
+// Download writes an object to a new file. Without the object the error is fs.ErrNotExist.
 func (b *Bucket) Download(ctx context.Context, key, path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}
 	r, err := b.objects.NewReader(ctx, b.prefix+key, nil)
+	if gcerrors.Code(err) == gcerrors.NotFound && !noBucket(err) {
+		return errors.Join(fs.ErrNotExist, f.Close())
+	}
 	if err != nil {
 		return errors.Join(b.fail("read", key, err), f.Close())
 	}
