@@ -17,8 +17,8 @@ type workload struct {
 }
 
 // requests estimates what a read costs, its metadata left out. It follows the reads of stream.go: a page more
-// than there are full ones, a count that confirms what takes more than a page, one count ahead of a
-// large whole read, and a second look at what a whole read no longer shows.
+// than there are full ones, one count ahead of a large whole read, a count that confirms what takes more than a
+// page unless the first one did, and a second look at what a whole read no longer shows.
 func (w workload) requests() int64 {
 	if w.mode == ModeParent {
 		if w.parents == 0 || w.entity.PerParent() {
@@ -31,11 +31,12 @@ func (w workload) requests() int64 {
 		return w.parents
 	}
 	n := reads(w.rows)
-	if w.rows > pageSize {
+	large := slices.Contains([]string{"medium", "large", "huge"}, w.entity.Size)
+	ahead := w.mode == ModeFirst && (large || w.live > 0) || w.mode == ModeFull && w.live > pageSize
+	if ahead {
 		n++
 	}
-	large := slices.Contains([]string{"medium", "large", "huge"}, w.entity.Size)
-	if w.mode == ModeFirst && (large || w.live > 0) || w.mode == ModeFull && w.live > pageSize {
+	if w.rows > pageSize && !(ahead && countedOnce(w.entity.Class)) {
 		n++
 	}
 	if w.mode == ModeFull {

@@ -8,7 +8,7 @@ import (
 
 const (
 	// worthStealing is how many pages must be left behind the page under way to make a steal worth its request.
-	worthStealing = 3
+	worthStealing = 2
 	// lastPageFill is how full a steal leaves the last page of its victim, if it guesses right: half full, as it would
 	// be by chance, wastes more; full wastes a page if a few rows more are there than guessed.
 	lastPageFill = 0.9

@@ -69,6 +69,18 @@ func (c *Client) identify(ctx context.Context, entity *schemas.Entity, udfs []sc
 	return nil
 }
 
+// foresee reads the definitions if nobody has yet, while it is still being asked whether there are UDFs: few tenants have none.
+// What goes wrong goes wrong again when they are needed.
+func (c *Client) foresee(ctx context.Context) {
+	if c.defined.lock.lock(ctx) != nil {
+		return
+	}
+	defer c.defined.unlock()
+	if c.defined.at.IsZero() {
+		_ = c.define(ctx)
+	}
+}
+
 // define reads the definitions. If the user may not, there are none.
 func (c *Client) define(ctx context.Context) error {
 	d := &c.defined

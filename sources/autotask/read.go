@@ -236,8 +236,8 @@ func (c *Client) Count(ctx context.Context, slice pipeline.Slice) (int64, error)
 	return n, err
 }
 
-// Describe asks for an entity's live fields, and at the same time for its UDFs where it can have any. UDFs get the ids of
-// their definitions, if these can be read.
+// Describe asks for an entity's live fields, and at the same time for its UDFs where it can have any, and once for the
+// definitions of UDFs. UDFs get the ids of their definitions, if these can be read.
 func (c *Client) Describe(ctx context.Context, entity *schemas.Entity) (*schemas.Metadata, error) {
 	if err := c.ready(ctx); err != nil {
 		return nil, err
@@ -258,11 +258,19 @@ func (c *Client) Describe(ctx context.Context, entity *schemas.Entity) (*schemas
 			})
 		}
 	}()
+	foreseen := make(chan struct{})
+	go func() {
+		defer close(foreseen)
+		if entity.HasUDF {
+			c.foresee(ctx)
+		}
+	}()
 	fields, err := c.information(ctx, entity, opFields, "fields", func(body []byte) error {
 		_, err := schemas.ParseMetadata(body, nil)
 		return err
 	})
 	<-asked
+	<-foreseen
 	if err != nil {
 		return nil, err
 	}
