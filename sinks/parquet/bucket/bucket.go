@@ -28,6 +28,12 @@ import (
 // A part of an upload is held in memory.
 const partBytes = 8 << 20
 
+// How long a service may take for a small object, and for a file or a list. Without an end a publication could hang for ever.
+const (
+	answerWithin   = 2 * time.Minute
+	transferWithin = 30 * time.Minute
+)
+
 // ErrChanged is what Swap returns if the object is not the one that was read.
 var ErrChanged = errors.New("the object was changed by somebody else meanwhile")
 
@@ -84,6 +90,8 @@ func (b *Bucket) fail(op, key string, err error) error {
 
 // Read returns an object with the version that it has. Without one the error is fs.ErrNotExist.
 func (b *Bucket) Read(ctx context.Context, key string) (content []byte, v Version, err error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
 	r, err := b.objects.NewReader(ctx, b.prefix+key, nil)
 	if gcerrors.Code(err) == gcerrors.NotFound && !noBucket(err) {
 		return nil, "", fs.ErrNotExist
@@ -103,6 +111,8 @@ func (b *Bucket) Read(ctx context.Context, key string) (content []byte, v Versio
 
 // Swap writes an object if it still has the version old, or is still not there if old is "". Otherwise the error is ErrChanged.
 func (b *Bucket) Swap(ctx context.Context, key string, content []byte, old Version) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
 	opts := &blob.WriterOptions{ContentType: "application/json", CacheControl: "no-cache", IfNotExist: old == "", BufferSize: partBytes, MaxConcurrency: 1}
 	if old != "" {
 		opts.BeforeWrite = onlyIf(old)
@@ -116,7 +126,9 @@ func (b *Bucket) Swap(ctx context.Context, key string, content []byte, old Versi
 }
 
 // Upload writes a file as an object, in place of one that may be there.
-func (b *Bucket) Upload(ctx context.Context, key, path string) (err error) {
+func (b *Bucket) Upload(ctx context.Context, key, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, transferWithin)
+	defer cancel()
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -128,6 +140,8 @@ func (b *Bucket) Upload(ctx context.Context, key, path string) (err error) {
 
 // Download writes an object to a new file. Without the object the error is fs.ErrNotExist.
 func (b *Bucket) Download(ctx context.Context, key, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, transferWithin)
+	defer cancel()
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
@@ -140,15 +154,20 @@ func (b *Bucket) Download(ctx context.Context, key, path string) error {
 		return errors.Join(b.fail("read", key, err), f.Close())
 	}
 	defer func() { _ = r.Close() }() // what was read is checked by its length
-	n, err := io.Copy(f, r)          // an error of writing is the disk's
+	n, err := io.Copy(f, r)
 	if err == nil && n != r.Size() {
-		err = b.fail("read", key, io.ErrUnexpectedEOF)
+		err = io.ErrUnexpectedEOF
+	}
+	if _, disk := errors.AsType[*fs.PathError](err); !disk {
+		err = b.fail("read", key, err)
 	}
 	return errors.Join(err, f.Close())
 }
 
 // List returns all objects of the folder by key.
 func (b *Bucket) List(ctx context.Context) (map[string]Object, error) {
+	ctx, cancel := context.WithTimeout(ctx, transferWithin)
+	defer cancel()
 	found := map[string]Object{}
 	for it := b.objects.List(&blob.ListOptions{Prefix: b.prefix}); ; {
 		o, err := it.Next(ctx)
@@ -165,6 +184,8 @@ func (b *Bucket) List(ctx context.Context) (map[string]Object, error) {
 
 // Delete removes an object. One that is gone already is no error.
 func (b *Bucket) Delete(ctx context.Context, key string) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
 	err := b.objects.Delete(ctx, b.prefix+key)
 	if gcerrors.Code(err) == gcerrors.NotFound && !noBucket(err) {
 		return nil

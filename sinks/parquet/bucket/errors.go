@@ -57,9 +57,11 @@ func fail(op, where, scheme string, err error) error {
 	e := &pipeline.Error{Class: pipeline.ClassSink, Op: op + " " + strings.TrimRight(where, "/")}
 	code, name := status(err)
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		e.Class, e.Err = pipeline.ClassCanceled, err
+	case errors.Is(err, context.Canceled):
+		e.Class, e.Err = pipeline.ClassCanceled, context.Canceled
 		return e
+	case errors.Is(err, context.DeadlineExceeded):
+		e.Remedy = "the service does not answer: the next run publishes; readers have the old version until then"
 	case noBucket(err):
 		e.Remedy = "create the bucket or container, or correct sink.path"
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
