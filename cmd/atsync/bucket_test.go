@@ -30,7 +30,7 @@ func scriptBucket(ts *testscript.TestScript, args []string) {
 	ts.Defer(s.Close)
 	buckets(ts).Store(answer)
 	for name, value := range map[string]string{"BUCKET_URL": s.URL, "AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI", "AWS_REGION": "eu-west-1",
-		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_MAX_ATTEMPTS": "1"} {
+		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"} {
 		ts.Setenv(name, value)
 	}
 }

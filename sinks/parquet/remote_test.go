@@ -29,14 +29,13 @@ type store struct {
 	*httptest.Server
 	fail atomic.Pointer[func(*http.Request) int] // an answer in place of the service's, 0: none
 
-	left     atomic.Int64 // requests until the line is cut, while cutting
-	cutting  atomic.Bool
-	answered bool // what comes after the cut does not arrive; otherwise it does, once, and its answer is lost
+	lose    func(*http.Request) int // what is answered although something else is done, 0: nothing; set while nobody asks
+	left    atomic.Int64            // requests until the line is cut, while cutting
+	cutting atomic.Bool
 }
 
 // cut cuts the line after n requests.
-func (s *store) cut(n int64, answered bool) {
-	s.answered = answered
+func (s *store) cut(n int64) {
 	s.left.Store(n)
 	s.cutting.Store(true)
 }
@@ -57,12 +56,15 @@ func newStore(t *testing.T) *store {
 	s := &store{}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.cutting.Load() {
-			left := s.left.Add(-1)
-			if left == -1 && !s.answered {
-				service.ServeHTTP(httptest.NewRecorder(), r)
+			if s.left.Add(-1) < 0 {
+				w.WriteHeader(http.StatusForbidden) // which the client does not try again
+				return
 			}
-			if left < 0 {
-				w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		if s.lose != nil {
+			if code := s.lose(r); code != 0 {
+				service.ServeHTTP(httptest.NewRecorder(), r)
+				w.WriteHeader(code)
 				return
 			}
 		}
@@ -76,7 +78,7 @@ func newStore(t *testing.T) *store {
 	}))
 	t.Cleanup(s.Close)
 	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s3cret", "AWS_REGION": "eu-west-1",
-		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_MAX_ATTEMPTS": "1"} {
+		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"} {
 		t.Setenv(name, value)
 	}
 	return s
@@ -235,7 +237,7 @@ func TestRemoteQuery(t *testing.T) {
 	}
 	_, query, _ := strings.Cut(string(docs), "SET VARIABLE root")
 	query, _, _ = strings.Cut("SET VARIABLE root"+query, "```")
-	query = strings.NewReplacer("s3://msp-lake/autotask/acme", dir, "'tickets'", "'items'").Replace(query)
+	query = strings.NewReplacer("s3://msp-lake/autotask/acme", dir, "t.link = 'tickets'", "t.link = 'items'").Replace(query)
 	conn, err := openMemory(t).Conn(t.Context())
 	if err != nil {
 		t.Fatal(err)

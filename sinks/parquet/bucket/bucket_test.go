@@ -181,7 +181,7 @@ func serve(t *testing.T, kind string) string {
 		t.Fatal(err)
 	}
 	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s3cret", "AWS_REGION": "eu-west-1",
-		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_MAX_ATTEMPTS": "1"} {
+		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"} {
 		t.Setenv(name, value)
 	}
 	return "s3://lake/msp/acme?use_path_style=true&endpoint=" + start(gofakes3.New(backend, gofakes3.WithLogger(gofakes3.DiscardLog())).Server())
