@@ -112,8 +112,8 @@ func google(o *objects) http.HandlerFunc {
 		}
 		path := r.URL.EscapedPath()
 		key, _ := url.PathUnescape(path[strings.LastIndex(path, "/o/")+len("/o/"):])
-		switch {
-		case r.Method == http.MethodPost:
+		switch r.Method {
+		case http.MethodPost:
 			_, params, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 			parts := multipart.NewReader(r.Body, params["boundary"])
 			var head struct{ Name string }
@@ -137,7 +137,7 @@ func google(o *objects) http.HandlerFunc {
 			}
 			w.Header().Set("Content-Type", "application/json")
 			fmt.Fprintf(w, `{"bucket":"lake","name":%q,"generation":"%d","size":"%d"}`, head.Name, v, len(content))
-		case r.Method == http.MethodDelete:
+		case http.MethodDelete:
 			if !o.remove(key) {
 				refuse(http.StatusNotFound)
 			}
