@@ -36,7 +36,7 @@ func (w workload) requests() int64 {
 	if ahead {
 		n++
 	}
-	if w.rows > pageSize && !(ahead && countedOnce(w.entity.Class)) {
+	if w.rows > pageSize && (!ahead || !countedOnce(w.entity.Class)) {
 		n++
 	}
 	if w.mode == ModeFull {
