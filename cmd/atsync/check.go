@@ -162,7 +162,7 @@ func (c *checker) run(ctx context.Context, w wiring, t config.TenantConfig, opts
 	if err := s.publisher.Check(); err != nil {
 		return c.fail("publication", err)
 	}
-	c.pass("warehouse", fmt.Sprintf("%s can be written; readers get %s (DuckDB storage %s)", t.WorkPath, t.PublishPath, s.warehouse.StorageVersion()))
+	c.pass("warehouse", fmt.Sprintf("%s can be written; readers get %s (DuckDB storage %s)", t.WorkPath, t.Readers(), s.warehouse.StorageVersion()))
 	if err := c.hold(ctx, w, s, opts); err != nil {
 		return err
 	}

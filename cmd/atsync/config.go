@@ -82,7 +82,7 @@ func (e *env) configCheck(now time.Time) error {
 		if err != nil {
 			return err
 		}
-		r := tenantReport{Name: name, Schedule: t.Cron, Path: t.PublishPath}
+		r := tenantReport{Name: name, Schedule: t.Cron, Path: t.Readers()}
 		for _, entity := range t.Entities {
 			r.Entities = append(r.Entities, entity.Name)
 		}

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -52,6 +53,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
 			e.Values[simulatorsKey{}] = map[string]*simulated{}
+			e.Values[bucketKey{}] = &atomic.Pointer[atomic.Int64]{}
 			return nil
 		},
 	})
@@ -79,6 +81,8 @@ func TestScripts(t *testing.T) {
 //	equal NAME FILE ENTITY…                   the live rows in FILE are the simulator's, field for field
 //	leakless NAME PATH…                       neither stdout, stderr nor any file below PATH holds its secrets
 //	webhook NAME FILE                         start a server that keeps in FILE what was posted last; it sets NAME_URL
+//	bucket NAME                               start an S3 service with a bucket; BUCKET_URL and the AWS_ variables are set
+//	answers CODE                              it answers everything with a status from now on; 0: as it should
 //	tmpfs DIR SIZE                            put a file system of that size there, where [tmpfs] says it can be done
 func scriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	positive := func(least int, f func(ts *testscript.TestScript, args []string)) func(*testscript.TestScript, bool, []string) {
@@ -112,6 +116,8 @@ func scriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args 
 		"leakless": positive(2, scriptLeakless),
 		"webhook":  positive(2, scriptWebhook),
 		"tmpfs":    positive(2, scriptTmpfs),
+		"bucket":   positive(1, scriptBucket),
+		"answers":  positive(1, scriptAnswers),
 	}
 }
 

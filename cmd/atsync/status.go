@@ -52,7 +52,7 @@ type tenantStatus struct {
 	LastRun     *pipeline.Run  `json:"last_run,omitempty"`
 	Hold        *pipeline.Hold `json:"hold,omitempty"`
 	Quota       *quotaStatus   `json:"quota,omitempty"`     // none: nothing is known
-	Published   string         `json:"published,omitempty"` // the file
+	Published   string         `json:"published,omitempty"` // the file, or the folder in a bucket
 	PublishedAt time.Time      `json:"published_at,omitzero"`
 	Bytes       int64          `json:"published_bytes,omitempty"`
 	Tables      []tableStatus  `json:"tables"`
@@ -102,9 +102,7 @@ func (e *env) status(ctx context.Context, opts statusOptions, now time.Time) err
 
 func readStatus(ctx context.Context, t config.TenantConfig) (s tenantStatus, err error) {
 	s = tenantStatus{Tenant: t.Name, Tables: []tableStatus{}}
-	if info, err := os.Stat(t.PublishPath); err == nil {
-		s.Published, s.PublishedAt, s.Bytes = t.PublishPath, info.ModTime().UTC(), info.Size()+lakeBytes(t)
-	}
+	s.Published, s.PublishedAt, s.Bytes = published(t)
 	r, err := openReader(ctx, t)
 	if errors.Is(err, os.ErrNotExist) {
 		return s, nil

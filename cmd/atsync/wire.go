@@ -76,6 +76,9 @@ func (w wiring) options(cfg config.TenantConfig, lockWait time.Duration, webURL 
 	}
 	if cfg.SinkType == config.SinkParquet {
 		opts.Hydrate = func(ctx context.Context, to string) (bool, error) {
+			if cfg.PublishURL != "" {
+				return parquet.HydrateRemote(ctx, w.remote(cfg), to)
+			}
 			return parquet.Hydrate(ctx, cfg.PublishDir, cfg.Name, to)
 		}
 	}

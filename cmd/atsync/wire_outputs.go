@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/atsync/atsync/cmd/atsync/internal/config"
@@ -14,13 +15,23 @@ import (
 	"github.com/atsync/atsync/sources/rawpages"
 )
 
-// lakeBytes adds up the Parquet files of a tenant's publication; 0 for other kinds.
-func lakeBytes(cfg config.TenantConfig) int64 {
-	m, err := parquet.ReadManifest(cfg.PublishDir)
-	if cfg.SinkType != config.SinkParquet || err != nil {
-		return 0
+// published tells where readers find a tenant's publication, since when, and how many bytes it has; "" if there is none.
+func published(cfg config.TenantConfig) (where string, at time.Time, bytes int64) {
+	info, err := os.Stat(cfg.PublishPath)
+	if err != nil {
+		return "", at, 0
 	}
-	return m.Bytes()
+	at, bytes = info.ModTime().UTC(), info.Size()
+	if m, err := parquet.ReadManifest(cfg.PublishDir); cfg.SinkType == config.SinkParquet && err == nil {
+		bytes += m.Bytes()
+	}
+	if cfg.PublishURL != "" {
+		var ok bool
+		if at, ok = parquet.NewRemote(nil, wiring{}.remote(cfg)).Published(); !ok {
+			return "", at, 0
+		}
+	}
+	return cfg.Readers(), at, bytes
 }
 
 // publisher is a pipeline.Publisher that can say beforehand what is in its way.
@@ -31,10 +42,19 @@ type publisher interface {
 
 // publisher returns the tenant's kind of publisher of a warehouse.
 func (w wiring) publisher(cfg config.TenantConfig, warehouse *duckdb.Warehouse) publisher {
-	if cfg.SinkType == config.SinkParquet {
+	switch {
+	case cfg.PublishURL != "":
+		return parquet.NewRemote(warehouse, w.remote(cfg))
+	case cfg.SinkType == config.SinkParquet:
 		return parquet.NewPublisher(warehouse, parquet.Options{Folder: cfg.PublishDir, Tenant: cfg.Name, Logger: w.log})
 	}
 	return duckdb.NewPublisher(warehouse, cfg.PublishPath)
+}
+
+// remote says where a tenant's publication in a bucket is, and what is kept of it here.
+func (w wiring) remote(cfg config.TenantConfig) parquet.RemoteOptions {
+	return parquet.RemoteOptions{Options: parquet.Options{Folder: cfg.PublishDir, Tenant: cfg.Name, Logger: w.log}, URL: cfg.PublishURL,
+		State: strings.TrimSuffix(cfg.WorkPath, ".duckdb") + ".bucket.json"}
 }
 
 // replay rebuilds a tenant's missing tables from the pages that were kept. No secret is resolved, nothing is sent.

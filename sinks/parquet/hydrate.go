@@ -48,7 +48,7 @@ func (p *Publisher) loadWhole() (*Manifest, error) {
 			}
 		}
 	}
-	return p.check(m)
+	return p.check(m, p.opts.Folder)
 }
 
 // fill makes a table with its rows.

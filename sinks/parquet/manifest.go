@@ -21,6 +21,14 @@ type Manifest struct {
 	State   state     `json:"state"`
 	Tables  []Table   `json:"tables"` // by schema and name
 	Views   []View    `json:"views"`
+
+	Retired []Retired `json:"retired,omitempty"` // in a bucket: objects that newer ones replaced
+}
+
+// Retired is an object that no table has any more. It goes after the grace period.
+type Retired struct {
+	Path string    `json:"path"`
+	At   time.Time `json:"at"`
 }
 
 // Table is one published table.
@@ -100,17 +108,17 @@ func (p *Publisher) load() (*Manifest, error) {
 	case err != nil:
 		return nil, err
 	}
-	return p.check(m)
+	return p.check(m, p.opts.Folder)
 }
 
 // check refuses a manifest of a newer atsync or of another tenant.
-func (p *Publisher) check(m *Manifest) (*Manifest, error) {
+func (p *Publisher) check(m *Manifest, where string) (*Manifest, error) {
 	switch {
 	case m.Format > manifestFormat:
-		return nil, p.refuse("use a newer atsync, or remove "+p.opts.Folder+": it is made anew",
-			"%s has format %d, this atsync knows %d", filepath.Join(p.opts.Folder, ManifestName), m.Format, manifestFormat)
+		return nil, p.refuse("use a newer atsync, or remove "+where+": it is made anew",
+			"%s/%s has format %d, this atsync knows %d", where, ManifestName, m.Format, manifestFormat)
 	case m.Tenant != p.opts.Tenant:
-		return nil, p.refuse("give each tenant its own folder, or remove "+p.opts.Folder, "%s belongs to the tenant %q", p.opts.Folder, m.Tenant)
+		return nil, p.refuse("give each tenant its own folder, or remove "+where, "%s belongs to the tenant %q", where, m.Tenant)
 	}
 	return m, nil
 }
@@ -123,6 +131,10 @@ func ReadManifest(dir string) (*Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseManifest(raw)
+}
+
+func parseManifest(raw []byte) (*Manifest, error) {
 	var m Manifest
 	if err := json.Unmarshal(raw, &m); err != nil || m.Format < 1 {
 		return nil, errors.Join(errDamaged, err)

@@ -11,6 +11,9 @@
 // whole, for at least the grace period; that a kill at any moment leaves the old or the new version of each; and that
 // values arrive exactly. It never changes a file that a reader may have, never writes to the warehouse, and never
 // opens the warehouse's file: it gets a connection from it.
+//
+// A Remote publishes the same to a bucket. There are no links there and no rename: each file is an object that never
+// changes, and all tables together become visible by one conditional write, of manifest.json.
 package parquet
 
 import (

@@ -51,7 +51,7 @@ const (
 // Sink says where the data goes.
 type Sink struct {
 	Type string `koanf:"type" format:"sink" default:"duckdb" doc:"Kind of publication: duckdb, one database file per tenant; or parquet, a folder of Parquet files per tenant."`
-	Path string `koanf:"path" format:"sinkpath" doc:"duckdb: the published file; {tenant} stands for the tenant's name. parquet: the folder that gets a folder per tenant. Default: {tenant}.duckdb or lake in data_dir. Relative to this file."`
+	Path string `koanf:"path" format:"sinkpath" doc:"duckdb: the published file; {tenant} stands for the tenant's name. parquet: the folder that gets a folder per tenant, or that of a bucket as a URL: s3://bucket/folder?region=eu-west-1, azblob://container/folder?storage_account=name, gs://bucket/folder. Default: {tenant}.duckdb or lake in data_dir. Relative to this file."`
 }
 
 // Publish says when a warehouse is published.

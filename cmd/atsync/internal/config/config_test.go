@@ -163,6 +163,24 @@ func TestTenantInheritsAndOverrides(t *testing.T) {
 	}
 }
 
+func TestBucket(t *testing.T) {
+	for path, want := range map[string][2]string{
+		"s3://lake/msp/?region=eu-west-1":              {"s3://lake/msp/acme?region=eu-west-1", "s3://lake/msp/acme"},
+		"gs://lake-{tenant}":                           {"gs://lake-acme", "gs://lake-acme"},
+		"azblob://lake/{tenant}/x?storage_account=msp": {"azblob://lake/acme/x?storage_account=msp", "azblob://lake/acme/x"},
+	} {
+		cfg := load(t, "sink: {type: parquet, path: \""+path+"\"}\n"+minimal)
+		acme, err := cfg.Tenant("acme")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := [2]string{acme.PublishURL, acme.Readers()}
+		if dir := filepath.Join(cfg.DataDir, "lake", "acme"); got != want || acme.PublishDir != dir || acme.PublishPath != filepath.Join(dir, "catalog.duckdb") {
+			t.Errorf("%s: %q, %s, %s", path, got, acme.PublishDir, acme.PublishPath)
+		}
+	}
+}
+
 func TestEnvironment(t *testing.T) {
 	cfg := load(t, strings.Replace(minimal, "    secret: env:SECRET\n", "", 1),
 		"PATH=/bin", "ATSYNC_CONFIG=x", "ATSYNC_DATA_DIR=/srv/atsync", "ATSYNC_SYNC__OVERLAP=1h",

@@ -168,6 +168,9 @@ func checkPath(text string, sink bool) *finding {
 		}
 		return wrong("leave out the braces", "nothing is replaced here")
 	}
+	if sink && isURL(text) {
+		return checkBucket(text)
+	}
 	return nil
 }
 

@@ -185,7 +185,7 @@ func (c *Config) resolvePaths() {
 		c.Sink.Path = filepath.Join(c.DataDir, "lake")
 	case c.Sink.Path == "":
 		c.Sink.Path = filepath.Join(c.DataDir, "{tenant}.duckdb")
-	default:
+	case !isURL(c.Sink.Path):
 		c.Sink.Path = c.path(c.Sink.Path)
 	}
 }

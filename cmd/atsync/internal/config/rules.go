@@ -56,6 +56,9 @@ func (c *checker) sinkPath(names []string) {
 	}
 	work := filepath.Join(c.cfg.DataDir, "work")
 	switch {
+	case isURL(sink.Path) && sink.Type != SinkParquet:
+		c.report("sink.type", wrong("write type: parquet", "a publication in a bucket is one of Parquet files"))
+	case isURL(sink.Path):
 	case sink.Type == SinkParquet && (sink.Path == work || strings.HasPrefix(sink.Path, work+string(filepath.Separator))),
 		sink.Type == SinkDuckDB && filepath.Dir(sink.Path) == work:
 		c.report("sink.path", wrong("write another folder", "%s is for atsync's own files", work))

@@ -46,6 +46,7 @@ type TenantConfig struct {
 	SinkType     string        // SinkDuckDB or SinkParquet
 	PublishPath  string        // the file that readers open: the published database, or the catalog of Parquet files
 	PublishDir   string        // the tenant's folder of Parquet files; empty for other kinds
+	PublishURL   string        // where those are published in a bucket: scheme://bucket/folder?options; empty: they are not
 	PublishEvery time.Duration // 0: after every run that changed something
 }
 
@@ -77,7 +78,7 @@ func (c *Config) Tenant(name string) (TenantConfig, error) {
 	if err != nil {
 		return TenantConfig{}, configError(name, err)
 	}
-	published, folder := c.Sink.publication(name)
+	published, folder, remote := c.publication(name)
 	out := TenantConfig{
 		Name: name, Username: t.Username, IntegrationCode: t.IntegrationCode, Secret: t.Secret,
 		Zone: t.Zone, URL: t.URL, DiscoveryURL: c.Autotask.DiscoveryURL,
@@ -90,6 +91,7 @@ func (c *Config) Tenant(name string) (TenantConfig, error) {
 		SinkType:     c.Sink.Type,
 		PublishPath:  published,
 		PublishDir:   folder,
+		PublishURL:   remote,
 		PublishEvery: c.Publish.Every,
 	}
 	if t.Sync.Verify != never {
@@ -101,18 +103,6 @@ func (c *Config) Tenant(name string) (TenantConfig, error) {
 		return TenantConfig{}, configError(name, err)
 	}
 	return out, nil
-}
-
-// publication returns a tenant's published file and, for Parquet, its folder.
-func (s Sink) publication(tenant string) (file, folder string) {
-	path := strings.ReplaceAll(s.Path, "{tenant}", tenant)
-	if s.Type != SinkParquet {
-		return path, ""
-	}
-	if path == s.Path {
-		path = filepath.Join(path, tenant)
-	}
-	return filepath.Join(path, "catalog.duckdb"), path
 }
 
 // Resolver returns a resolver of this file's secret references: relative files are relative to the
