@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"sync/atomic"
 
 	"charm.land/huh/v2"
 
@@ -34,6 +36,11 @@ func Ask(ctx context.Context, in io.Reader, out io.Writer, questions ...Question
 		}
 		fields[i] = field
 	}
+	if file, ok := in.(*os.File); ok {
+		turn := &turn{File: file}
+		defer turn.over.Store(true)
+		in = turn
+	}
 	err := huh.NewForm(huh.NewGroup(fields...)).WithInput(in).WithOutput(out).RunWithContext(ctx)
 	switch {
 	case err == nil:
@@ -42,4 +49,19 @@ func Ask(ctx context.Context, in io.Reader, out io.Writer, questions ...Question
 		return &pipeline.Error{Class: pipeline.ClassCanceled, Err: errors.New("given up"), Remedy: "nothing was written"}
 	}
 	return fmt.Errorf("show a form: %w", err)
+}
+
+// turn is a terminal while one form has it. The form's reader can outlive the form, and would swallow the first thing
+// that is typed or pasted into the next one.
+type turn struct {
+	*os.File
+	over atomic.Bool
+}
+
+// Read reads what is typed, and ends with the form.
+func (t *turn) Read(b []byte) (int, error) {
+	if t.over.Load() {
+		return 0, io.EOF
+	}
+	return t.File.Read(b)
 }
