@@ -33,7 +33,9 @@ func newInitCommand(e *env) *cobra.Command {
 			"the configuration; but a shell's history and the list of processes show flags,\n" +
 			"so prefer the form or a reference. Relative files are relative to the\n" +
 			"configuration's folder.\n\n" +
-			"If the login is refused, nothing is written. It costs a request an entity." +
+			"If the login is refused, no configuration is written, and the same values are\n" +
+			"not sent again, so that the API user is not locked, until you say --release:\n" +
+			"a new API user may need some minutes. init costs a request an entity." +
 			exits(console.ExitOK, console.ExitUsage, console.ExitAuth, console.ExitQuota, console.ExitSource,
 				console.ExitSink, console.ExitCanceled),
 		Example: "  atsync init\n" +
@@ -48,7 +50,7 @@ func newInitCommand(e *env) *cobra.Command {
 	flags.StringVar(&opts.username, "username", "", "the API user's Username (`Key`), or a\nreference")
 	flags.StringVar(&opts.code, "integration-code", "", "the Tracking Identifier: a `reference`,\nor itself")
 	flags.StringVar(&opts.secret, "secret", "", "the Password (Secret): a `reference`,\nor itself")
-	flags.StringVar(&opts.zone, "zone", "", "the `zone`, like webservices3, else\nAutotask is asked")
+	flags.StringVar(&opts.zone, "zone", "", "the `zone`, like webservices3, or its URL;\nelse Autotask is asked")
 	flags.StringArrayVar(&opts.entities, "entity", nil, "sync this `entity`, preset or pattern;\nmay be repeated; else core")
 	flags.StringVar(&opts.schedule, "schedule", "", "`cron` schedule, else one that fits the\nquota")
 	flags.StringVar(&opts.timezone, "timezone", "UTC", "time `zone` of the schedule and of dates\nin the views")
@@ -56,6 +58,7 @@ func newInitCommand(e *env) *cobra.Command {
 	flags.StringVar(&opts.sink, "sink", config.SinkDuckDB, "`kind` of publication: duckdb or parquet\n")
 	flags.BoolVar(&opts.force, "force", false, "replace a configuration that is there")
 	flags.BoolVar(&opts.noCheck, "no-check", false, "ask Autotask nothing: no login, no counts")
+	flags.BoolVar(&opts.release, "release", false, "end the hold of a login that was refused\nbefore, and try it again")
 	flags.StringVar(&opts.discovery, "discovery-url", "", "who is asked for the zone")
 	_ = flags.MarkHidden("discovery-url") // for simulators; the flag exists
 	return cmd
@@ -67,7 +70,7 @@ type initOptions struct {
 	entities                       []string
 	schedule, timezone             string
 	dataDir, sink                  string
-	force, noCheck                 bool
+	force, noCheck, release        bool
 	discovery                      string
 	asks                           bool // a person is there to ask
 }

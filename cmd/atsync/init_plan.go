@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/atsync/atsync/cmd/atsync/internal/config"
@@ -61,9 +62,14 @@ func flagged(problems config.Problems, tenant string) error {
 
 // count tries the login, counts the entities and settles the schedule.
 func (d *draft) count(ctx context.Context, t config.TenantConfig, now time.Time) error {
+	if d.opts.release {
+		if err := d.w.endHold(ctx, t); err != nil {
+			return err
+		}
+	}
 	p, err := d.w.planTenant(ctx, t, planOptions{}, now)
 	if err != nil {
-		return err
+		return releasable(err)
 	}
 	if err := uncounted(p.Preview); err != nil && pipeline.ClassOf(err) != pipeline.ClassPartial {
 		return err
@@ -85,6 +91,20 @@ func (d *draft) count(ctx context.Context, t config.TenantConfig, now time.Time)
 		return d.askSchedule(ctx, p.Preview, now)
 	}
 	return nil
+}
+
+// releasable says of a refused login how to try it again: check --release needs the configuration that init does not write.
+func releasable(err error) error {
+	e, ok := errors.AsType[*pipeline.Error](err)
+	if !ok || e.Class != pipeline.ClassAuth {
+		return err
+	}
+	said := *e
+	if said.Remedy != "" {
+		said.Remedy += "; "
+	}
+	said.Remedy += "no configuration is written: to try the same values again, add --release to this command"
+	return &said
 }
 
 // propose returns the forecast of the first schedule that leaves others their share of the hour, else of the last.
@@ -139,7 +159,7 @@ func (d *draft) askSchedule(ctx context.Context, p pipeline.Preview, now time.Ti
 func (d *draft) print() error {
 	t := console.NewTable(console.Left(""), console.Left(""), console.Left("")).Fit(console.Width(d.e.stdout))
 	if d.Zone != nil {
-		t.Row("✓", "zone", d.Zone.Name+" "+d.Zone.URL)
+		t.Row("✓", "zone", strings.TrimSpace(d.Zone.Name+" "+d.Zone.URL))
 		t.Row("✓", "login", "accepted")
 		readable := 0
 		for _, r := range d.Entities {

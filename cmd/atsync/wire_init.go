@@ -33,3 +33,16 @@ func (w wiring) diagnose(ctx context.Context, cfg config.TenantConfig) ([]hint, 
 	}
 	return append([]hint{}, creds.Diagnose()...), nil
 }
+
+// endHold ends the hold of a tenant, if there is one.
+func (w wiring) endHold(ctx context.Context, cfg config.TenantConfig) error {
+	_, keeper, err := w.recall(ctx, cfg, nil)
+	if err != nil {
+		return err
+	}
+	hold, err := keeper.Hold(ctx)
+	if err != nil || hold == nil {
+		return err
+	}
+	return keeper.SetHold(ctx, nil)
+}
