@@ -76,12 +76,13 @@ func (e *env) demo(ctx context.Context, opts demoOptions) error {
 		if err := e.answer(ctx, questions()); err != nil {
 			return err
 		}
-		if err := e.printf("%s", demoEnd(file, opts.sink, time.Since(started))); err != nil {
+		if err := e.printf("%s", demoEnd(file, opts, time.Since(started))); err != nil {
 			return err
 		}
 	}
 	if opts.serve {
-		if err := e.printf("\nThe simulator goes on; Ctrl-C ends it.\n"); err != nil {
+		err := e.printf("\nThe simulator goes on; Ctrl-C ends it. Meanwhile, in another terminal, try:\n  %s\n", practice(server))
+		if err != nil {
 			return err
 		}
 		<-ctx.Done()
@@ -154,26 +155,38 @@ func (e *env) answer(ctx context.Context, list []question) error {
 	return nil
 }
 
-func demoEnd(file, sink string, took time.Duration) string {
+func demoEnd(file string, opts demoOptions, took time.Duration) string {
 	what, where := "a DuckDB file that any DuckDB can open", "demo.duckdb"
-	if sink == config.SinkParquet {
+	if opts.sink == config.SinkParquet {
 		what, where = "a folder of Parquet files, with a DuckDB catalog", filepath.Join("lake", "demo")
+	}
+	more := ""
+	if !opts.serve {
+		more = "check and sync need the simulator, too: " + program() + " demo --serve\n"
 	}
 	return fmt.Sprintf(`
 Done in %s. The data is %s: %s
 Try:
   %[4]s --config %[5]s status
   %[4]s --config %[5]s sql 'SELECT status_label, count(*) FROM v_tickets GROUP BY ALL ORDER BY 2 DESC'
-check and sync need the simulator, too: %[4]s demo --serve
-Then: docs/getting-started.md connects your own Autotask.
-`, console.Duration(took), what, filepath.Join(filepath.Dir(file), "data", where), program(), file)
+%[6]sThen: docs/getting-started.md connects your own Autotask.
+`, console.Duration(took), what, filepath.Join(filepath.Dir(file), "data", where), program(), file, more)
 }
 
-// program is what to type to run this program again: built by "go run", it is in no PATH.
+// practice is the command line that connects the simulator as if it were Autotask.
+func practice(server *autotasktest.Server) string {
+	return fmt.Sprintf("%s init --tenant acme --username %s --integration-code %s --secret '%s' --zone %s",
+		program(), server.Username, server.IntegrationCode, server.Secret, server.BaseURL())
+}
+
+// program is what to type to run this program again: built by "go run", it is in no PATH, and neither is bin/atsync.
 func program() string {
 	self, err := os.Executable()
 	if err == nil && strings.Contains(self, string(filepath.Separator)+"go-build") {
 		return "go run ./cmd/atsync"
+	}
+	if typed := os.Args[0]; strings.ContainsRune(typed, filepath.Separator) && !strings.ContainsRune(typed, ' ') {
+		return typed
 	}
 	return "atsync"
 }

@@ -32,7 +32,7 @@ func newRunCommand(e *env) *cobra.Command {
 			"made up for at the start.\n\n" +
 			"SIGTERM and Ctrl-C end it within 30 seconds and lose nothing. SIGHUP reads the\n" +
 			"configuration anew; if it is broken, the old one stays in force. On http.listen\n" +
-			"it serves /-/healthy, /-/ready, /metrics and POST /-/reload.\n\n" +
+			"it serves the status pages, /-/healthy, /-/ready, /metrics and POST /-/reload.\n\n" +
 			"One runs per data folder. Other commands can be used beside it." +
 			exits(console.ExitOK, console.ExitUsage, console.ExitSink),
 		Example: "  atsync run\n" +
