@@ -149,6 +149,9 @@ func (o Options) complete() (Options, error) {
 	return o, nil
 }
 
+// openMark is the name of an empty database that tells that an instance is in use.
+const openMark = "_atsync_open"
+
 // prepare settles the session, the table function and the system tables of a freshly opened instance.
 func (w *Warehouse) prepare(ctx context.Context, connector *duckdb.Connector) error {
 	conn, err := w.db.Conn(ctx)
@@ -156,13 +159,9 @@ func (w *Warehouse) prepare(ctx context.Context, connector *duckdb.Connector) er
 		return err
 	}
 	defer func() { _ = conn.Close() }() // goes back to the pool
-	var registered int
-	err = conn.QueryRowContext(ctx, `SELECT count(*) FROM duckdb_functions() WHERE function_name = ?`, feedFunction).Scan(&registered)
-	if err != nil {
-		return err
-	}
-	if registered > 0 {
-		return errOpenHere
+	// Whoever opens the file again in this process gets the same instance, with what is attached to it.
+	if _, err := conn.ExecContext(ctx, `ATTACH ':memory:' AS `+openMark); err != nil {
+		return errors.Join(errOpenHere, err)
 	}
 	if _, err := conn.ExecContext(ctx, `SET GLOBAL TimeZone = 'UTC'`); err != nil {
 		return err
