@@ -149,9 +149,6 @@ func (o Options) complete() (Options, error) {
 	return o, nil
 }
 
-// openMark is the name of an empty database that tells that an instance is in use.
-const openMark = "_atsync_open"
-
 // prepare settles the session, the table function and the system tables of a freshly opened instance.
 func (w *Warehouse) prepare(ctx context.Context, connector *duckdb.Connector) error {
 	conn, err := w.db.Conn(ctx)
@@ -159,9 +156,13 @@ func (w *Warehouse) prepare(ctx context.Context, connector *duckdb.Connector) er
 		return err
 	}
 	defer func() { _ = conn.Close() }() // goes back to the pool
-	// Whoever opens the file again in this process gets the same instance, with what is attached to it.
-	if _, err := conn.ExecContext(ctx, `ATTACH ':memory:' AS `+openMark); err != nil {
-		return errors.Join(errOpenHere, err)
+	var registered int
+	err = conn.QueryRowContext(ctx, `SELECT count(*) FROM duckdb_functions() WHERE function_name = ?`, feedFunction).Scan(&registered)
+	if err != nil {
+		return err
+	}
+	if registered > 0 {
+		return errOpenHere
 	}
 	if _, err := conn.ExecContext(ctx, `SET GLOBAL TimeZone = 'UTC'`); err != nil {
 		return err

@@ -149,7 +149,7 @@ func checkReadable(tenant, path string) error {
 
 // reservedNames are names of DuckDB's own databases and schemas: a database of that name makes them ambiguous.
 func reservedNames() []string {
-	return []string{"main", "memory", "system", "temp", "_atsync", openMark, "pg_catalog", "information_schema"}
+	return []string{"main", "memory", "system", "temp", "_atsync", "pg_catalog", "information_schema"}
 }
 
 func readError(tenant, path string, err error) error {
