@@ -52,14 +52,20 @@ func (w *Warehouse) stream(ctx context.Context, entity string) (st pipeline.Stre
 }
 
 // checkpoint reads an entity's checkpoint, zero if it has none.
-func checkpoint(ctx context.Context, q querier, entity string) (cp pipeline.Checkpoint, err error) {
+func checkpoint(ctx context.Context, q querier, entity string) (pipeline.Checkpoint, error) {
+	cp, err := scanCheckpoint(q.QueryRowContext(ctx, `SELECT `+checkpointColumns+` FROM _atsync.checkpoints WHERE entity = ?`, entity), entity)
+	return cp, noRows(err)
+}
+
+// checkpointColumns are those that scanCheckpoint takes.
+const checkpointColumns = `complete_through, full_at, reread_at, parent_load, coalesce(parent_id, 0), coalesce(log_loads::VARCHAR, '{}'),
+	coalesce(progress::VARCHAR, '')`
+
+func scanCheckpoint(row *sql.Row, entity string) (cp pipeline.Checkpoint, err error) {
 	var logs, progress string
-	err = q.QueryRowContext(ctx, `SELECT complete_through, full_at, reread_at, parent_load, coalesce(parent_id, 0),
-			coalesce(log_loads::VARCHAR, '{}'), coalesce(progress::VARCHAR, '')
-		FROM _atsync.checkpoints WHERE entity = ?`, entity).
-		Scan(when(&cp.CompleteThrough), when(&cp.FullAt), when(&cp.RereadAt), &cp.ParentLoad, &cp.ParentID, &logs, &progress)
+	err = row.Scan(when(&cp.CompleteThrough), when(&cp.FullAt), when(&cp.RereadAt), &cp.ParentLoad, &cp.ParentID, &logs, &progress)
 	if err != nil {
-		return cp, noRows(err)
+		return cp, err
 	}
 	if err := json.Unmarshal([]byte(logs), &cp.LogLoads); err != nil {
 		return cp, fmt.Errorf("checkpoint of %s: %w", entity, err)
