@@ -14,7 +14,7 @@ const (
 	mostRows  = 50_000
 	leastRows = 4_000
 	wantFiles = 20 // of a table
-	wantNew   = 8  // more, since the newest tenth of a table, where most changes are, is cut finer
+	wantNew   = 4  // more, since the newest tenth of a table, where most changes are, is cut finer
 )
 
 // fileRows is how many rows a file of a table gets, and one of its newest tenth.
