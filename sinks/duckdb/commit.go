@@ -64,8 +64,17 @@ func (l *load) commit(ctx context.Context, c pipeline.Commit) (pipeline.LoadResu
 	if err != nil {
 		return none, err
 	}
-	l.w.version.Add(1)
+	l.committed()
 	return res, nil
+}
+
+// committed makes what the transaction has changed known.
+func (l *load) committed() {
+	l.w.version.Add(1)
+	if l.renewed {
+		l.renewed = false
+		l.w.memo.forgetShapes()
+	}
 }
 
 // merge does the work of the transaction, step by step.

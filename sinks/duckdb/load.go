@@ -52,6 +52,7 @@ type load struct {
 	flushed bool  // some of the load is stored (fresh)
 	grown   bool  // the log may grow for its flushes
 	evolved bool  // a flush has changed what analysts see of the table's shape
+	renewed bool  // the table's description has changed since the last commit
 	insert  *insert
 	schema  *arrow.Schema // of the running insert
 	fetched int64
@@ -97,7 +98,7 @@ func (w *Warehouse) Begin(ctx context.Context, spec pipeline.LoadSpec) (pipeline
 
 func (l *load) begin(ctx context.Context) error {
 	var err error
-	if l.stored, err = l.w.columns(ctx, l.w.db, l.spec.Table.Entity.Name); err != nil {
+	if l.stored, err = l.w.columns(ctx, l.spec.Table.Entity.Name); err != nil {
 		return err
 	}
 	l.direct = true
