@@ -62,3 +62,25 @@ func KillProcess(t *testing.T, variables []string, mark string, delay time.Durat
 	}
 	return lines
 }
+
+// ownVariable is set in a process that inOwnProcess has started.
+const ownVariable = "ATSYNC_TEST_OWN_PROCESS"
+
+// inOwnProcess does a test in a process of its own: what it limits is a process's.
+func inOwnProcess(t *testing.T, test func()) {
+	t.Helper()
+	if os.Getenv(ownVariable) != "" {
+		test()
+		return
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self, "-test.run", "^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.v")
+	cmd.Env = append(os.Environ(), ownVariable+"=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}

@@ -18,7 +18,14 @@ import (
 func TestSink(t *testing.T, open func(t *testing.T) Harness) {
 	for _, group := range []map[string]func(*fixture){mergeTests(), valueTests(), shapeTests(), driftTests(), deleteTests(), lifeTests(), recordTests(), stateTests(), extentTests(), chunkTests(), flushTests(), crashTests()} {
 		for _, name := range slices.Sorted(maps.Keys(group)) {
-			t.Run(name, func(t *testing.T) { group[name](newFixture(t, open)) })
+			t.Run(name, func(t *testing.T) {
+				test := func() { group[name](newFixture(t, open)) }
+				if name == diskFull {
+					inOwnProcess(t, test)
+					return
+				}
+				test()
+			})
 		}
 	}
 }

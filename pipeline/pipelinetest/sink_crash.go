@@ -17,13 +17,16 @@ import (
 	"github.com/atsync/atsync/schemas"
 )
 
+// diskFull is a test that limits the process in which it is done.
+const diskFull = "DiskFull"
+
 func crashTests() map[string]func(*fixture) {
 	return map[string]func(*fixture){
 		"KilledBeforeCommit": testKilledBeforeCommit,
 		"KilledInCommit":     testKilledInCommit,
 		"CommittedTwice":     testCommittedTwice,
 		"LoadsTogether":      testTogether,
-		"DiskFull":           testDiskFull,
+		diskFull:             testDiskFull,
 		"LeavesNothingOpen":  testLeavesNothing,
 	}
 }
@@ -67,7 +70,7 @@ func testKilledBeforeCommit(f *fixture) {
 func testKilledInCommit(f *fixture) {
 	random := seeded(f.T)
 	TestKilled(f.T, &f.Harness, committing, 1, time.Millisecond)
-	for range Kills(8) {
+	for range Kills(6) {
 		TestKilled(f.T, &f.Harness, committing, 2, time.Duration(random.IntN(40))*time.Millisecond)
 	}
 }

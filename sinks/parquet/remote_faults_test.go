@@ -1,14 +1,17 @@
 package parquet_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -203,6 +206,90 @@ func TestRemoteTwoWriters(t *testing.T) {
 	if err != nil || string(raw) != string(other) {
 		t.Errorf("both won: %s %v", raw, err)
 	}
+}
+
+// TestRemoteRace: two who found the same in the bucket write at the same moment. One wins; the other says so, also when it looks
+// again, and can go on from what the winner has published.
+func TestRemoteRace(t *testing.T) {
+	s := newStore(t)
+	writers := []*remote{newRemote(t, s, nil), newRemote(t, s, nil)}
+	var both, done sync.WaitGroup
+	both.Add(len(writers))
+	meet := func(r *http.Request) int {
+		if isManifest(r) {
+			both.Done()
+			both.Wait()
+		}
+		return 0
+	}
+	s.fail.Store(&meet)
+	errs := make([]error, len(writers))
+	for i, w := range writers {
+		w.load(t, i, upTo(0, 5)...)
+		done.Go(func() { _, errs[i] = w.publisher.Publish(t.Context()) })
+	}
+	done.Wait()
+	s.fail.Store(nil)
+	if (errs[0] == nil) == (errs[1] == nil) {
+		t.Fatalf("of two one wins: %v", errs)
+	}
+	winner, loser := writers[0], writers[1]
+	if errs[0] != nil {
+		winner, loser = loser, winner
+	}
+	refused := func(when string, err error) {
+		t.Helper()
+		e, ok := errors.AsType[*pipeline.Error](err)
+		if !ok || e.Class != pipeline.ClassSink || e.Tenant != "acme" || !strings.Contains(err.Error(), "another atsync") || !strings.Contains(e.Remedy, "sink.path") {
+			t.Errorf("%s: %v", when, err)
+		}
+		winner.equal(t)
+	}
+	refused("the one that came late", errors.Join(errs...))
+	_, err := loser.publisher.Publish(t.Context())
+	refused("looking again", err)
+
+	loser.Hydrate(t)
+	loser.equal(t)
+	loser.load(t, 3, upTo(3, 8)...)
+	loser.publish(t)
+	winner.load(t, 4, 1)
+	_, err = winner.publisher.Publish(t.Context())
+	winner, loser = loser, winner
+	refused("the one that won before", err)
+}
+
+// TestRemoteHangs: a service that takes requests and does not answer keeps nobody longer than they want to wait.
+func TestRemoteHangs(t *testing.T) {
+	s := newStore(t)
+	r := newRemote(t, s, nil)
+	r.load(t, 1, 1)
+	r.publish(t)
+	r.load(t, 2, 1)
+	for name, meant := range map[string]func(*http.Request) bool{
+		"at once": func(*http.Request) bool { return true }, "uploads": func(r *http.Request) bool { return r.Method == http.MethodPut }, "the manifest": isManifest,
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		hang := func(r *http.Request) int {
+			if meant(r) {
+				_, _ = io.Copy(io.Discard, r.Body) // only then it is seen that the client has gone
+				cancel()
+				<-r.Context().Done()
+			}
+			return 0
+		}
+		s.fail.Store(&hang)
+		_, err := r.publisher.Publish(ctx)
+		s.fail.Store(nil)
+		if pipeline.ClassOf(err) != pipeline.ClassCanceled {
+			t.Errorf("%s: %v", name, err)
+		}
+		rows, _ := byManifest(t, s)(t, "items", "id")
+		if len(rows) != 1 || rows[0]["title"] != "item 1, version 1" {
+			t.Errorf("%s: %v", name, rows)
+		}
+	}
+	r.publish(t)
 }
 
 // TestRemoteDeaf: a service that does not heed conditions is refused before anything is published.

@@ -1,7 +1,7 @@
 package parquet_test
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -96,6 +96,16 @@ func (s *store) open(t *testing.T) *bucket.Bucket {
 	return b
 }
 
+// manifest is what the bucket's readers look at first.
+func (s *store) manifest(t *testing.T) (m parquet.Manifest) {
+	t.Helper()
+	raw, _, err := s.open(t).Read(t.Context(), parquet.ManifestName)
+	if err = cmp.Or(err, json.Unmarshal(raw, &m)); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
 // remote is a warehouse with its publication in a bucket.
 type remote struct {
 	pipelinetest.PublisherHarness
@@ -153,16 +163,7 @@ func (r *remote) start(t *testing.T) {
 // byManifest reads as somebody does who has the bucket's manifest: only what it names.
 func byManifest(t *testing.T, s *store) reader {
 	t.Helper()
-	b := s.open(t)
-	raw, _, err := b.Read(t.Context(), parquet.ManifestName)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var m parquet.Manifest
-	if err := json.NewDecoder(bytes.NewReader(raw)).Decode(&m); err != nil {
-		t.Fatal(err)
-	}
-	db := openMemory(t)
+	b, m, db := s.open(t), s.manifest(t), openMemory(t)
 	return func(t *testing.T, table string, by ...string) ([]map[string]string, bool) {
 		for _, m := range m.Tables {
 			if strings.ReplaceAll(m.Link, "/", ".") != table {
@@ -185,6 +186,7 @@ func TestRemotePublisher(t *testing.T) {
 	pipelinetest.TestPublisher(t, func(t *testing.T) *pipelinetest.PublisherHarness {
 		s, ahead := newStore(t), time.Duration(0)
 		r := newRemote(t, s, func() time.Time { return time.Now().Add(ahead) })
+		r.Full = func(t *testing.T) func() { return pipelinetest.LimitFiles(t, 4<<10) }
 		r.Pass = func(*testing.T) { ahead += parquet.DefaultGrace }
 		r.Versions = func(t *testing.T) (n int) {
 			objects, err := s.open(t).List(t.Context())
