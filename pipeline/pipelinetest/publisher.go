@@ -141,7 +141,7 @@ func testPublishEqual(p *publication) {
 }
 
 func testPublishFollows(p *publication) {
-	for i := range 5 {
+	for i := range 3 {
 		p.load(page(widget(0, fmt.Sprint("again ", i), i+10), widget(int64(i+1), fmt.Sprint("of round ", i), i)))
 		p.publish()
 		p.shows(fmt.Sprint("round ", i))
@@ -222,7 +222,7 @@ func testPublishHostile(p *publication) {
 // testPublishHeld: readers hold every version, and each keeps its own.
 func testPublishHeld(p *publication) {
 	var held []func()
-	for i := range 4 {
+	for i := range 3 {
 		p.load(page(widget(1, fmt.Sprint("version ", i), i+1), widget(int64(i+2), "more", 0)))
 		p.publish()
 		read := p.h.Hold(p.T)

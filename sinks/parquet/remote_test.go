@@ -24,6 +24,16 @@ import (
 	"github.com/atsync/atsync/sinks/parquet/bucket"
 )
 
+// setCredentials lets this process, and those that it starts, sign in to every store.
+func setCredentials() {
+	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s3cret", "AWS_REGION": "eu-west-1",
+		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"} {
+		if err := os.Setenv(name, value); err != nil {
+			panic(err)
+		}
+	}
+}
+
 // store is an S3 service in this process, with one bucket, that can be told to fail.
 type store struct {
 	*httptest.Server
@@ -77,10 +87,6 @@ func newStore(t *testing.T) *store {
 		service.ServeHTTP(w, r)
 	}))
 	t.Cleanup(s.Close)
-	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s3cret", "AWS_REGION": "eu-west-1",
-		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"} {
-		t.Setenv(name, value)
-	}
 	return s
 }
 
@@ -183,6 +189,7 @@ func byManifest(t *testing.T, s *store) reader {
 
 // TestRemotePublisher holds the publication in a bucket to what is asked of every publisher.
 func TestRemotePublisher(t *testing.T) {
+	t.Parallel()
 	pipelinetest.TestPublisher(t, func(t *testing.T) *pipelinetest.PublisherHarness {
 		s, ahead := newStore(t), time.Duration(0)
 		r := newRemote(t, s, func() time.Time { return time.Now().Add(ahead) })
@@ -216,11 +223,12 @@ func TestRemotePublisher(t *testing.T) {
 
 // TestRemoteQuery runs the query that docs/outputs.md gives to readers with DuckDB, on a copy of the folder.
 func TestRemoteQuery(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	r := newRemote(t, s, nil)
 	for v := range 3 { // objects of older versions lie beside
 		r.load(t, v+1, upTo(0, 9_000)...)
-		r.publish(t)
+		r.push(t)
 	}
 	b, dir := s.open(t), t.TempDir()
 	objects, err := b.List(t.Context())

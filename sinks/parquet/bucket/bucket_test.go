@@ -247,27 +247,19 @@ func TestSwap(t *testing.T) {
 // TestErrors: what a service answers becomes an error with a remedy, and without a secret.
 func TestErrors(t *testing.T) {
 	url := serve(t, "s3")
-	closed := httptest.NewServer(http.NotFoundHandler())
-	closed.Close()
-	t.Setenv("AZURE_STORAGE_ACCOUNT", "account")
-	t.Setenv("AZURE_STORAGE_SAS_TOKEN", "sv=2024-01-01&sig=s3cret")
-	t.Setenv("STORAGE_EMULATOR_HOST", strings.TrimPrefix(closed.URL, "http://"))
 	t.Setenv("AWS_MAX_ATTEMPTS", "1")
 	for name, where := range map[string][2]string{
-		"no bucket":           {strings.Replace(url, "lake", "other", 1), "status 404 NoSuchBucket (create the bucket"},
-		"no service":          {"s3://lake/msp?use_path_style=true&endpoint=" + closed.URL, "check the credentials of the process"},
-		"no service of Azure": {"azblob://lake/msp?protocol=http&domain=" + strings.TrimPrefix(closed.URL, "http://"), "check the credentials of the process"},
-		"an option":           {"s3://lake/msp?regoin=s3cret", "unknown query parameter"},
-		"a scheme":            {"ftp://lake/msp?key=s3cret", "no driver registered"},
-		"no URL":              {"s3://lake/%zz?key=s3cret", "invalid URL escape"},
+		"no bucket":  {strings.Replace(url, "lake", "other", 1), "status 404 NoSuchBucket (create the bucket"},
+		"no service": {strings.Replace(url, "http://", "ftp://", 1), "check the credentials of the process"},
+		"an option":  {"s3://lake/msp?regoin=s3cret", "unknown query parameter"},
+		"a scheme":   {"ftp://lake/msp?key=s3cret", "no driver registered"},
+		"no URL":     {"s3://lake/%zz?key=s3cret", "invalid URL escape"},
 	} {
 		err := func() error {
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // Azure's client would try for minutes
-			defer cancel()
-			b, err := bucket.Open(ctx, where[0])
+			b, err := bucket.Open(t.Context(), where[0])
 			if err == nil {
 				defer func() { _ = b.Close() }()
-				_, err = b.List(ctx)
+				_, err = b.List(t.Context())
 			}
 			return err
 		}()
