@@ -249,11 +249,10 @@ func TestErrors(t *testing.T) {
 	url := serve(t, "s3")
 	t.Setenv("AWS_MAX_ATTEMPTS", "1")
 	for name, where := range map[string][2]string{
-		"no bucket":  {strings.Replace(url, "lake", "other", 1), "status 404 NoSuchBucket (create the bucket"},
-		"no service": {strings.Replace(url, "http://", "ftp://", 1), "check the credentials of the process"},
-		"an option":  {"s3://lake/msp?regoin=s3cret", "unknown query parameter"},
-		"a scheme":   {"ftp://lake/msp?key=s3cret", "no driver registered"},
-		"no URL":     {"s3://lake/%zz?key=s3cret", "invalid URL escape"},
+		"no bucket": {strings.Replace(url, "lake", "other", 1), "status 404 NoSuchBucket (create the bucket"},
+		"an option": {"s3://lake/msp?regoin=s3cret", "unknown query parameter"},
+		"a scheme":  {"ftp://lake/msp?key=s3cret", "no driver registered"},
+		"no URL":    {"s3://lake/%zz?key=s3cret", "invalid URL escape"},
 	} {
 		err := func() error {
 			b, err := bucket.Open(t.Context(), where[0])
@@ -266,6 +265,22 @@ func TestErrors(t *testing.T) {
 		e, ok := errors.AsType[*pipeline.Error](err)
 		if !ok || e.Class != pipeline.ClassSink || !strings.Contains(err.Error(), where[1]) || strings.Contains(err.Error(), "s3cret") || e.Remedy == "" {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestNoCredentials: what the machine answers that has no role to give is not taken for the bucket's answer.
+func TestNoCredentials(t *testing.T) {
+	url := serve(t, "s3")
+	for _, code := range []int{http.StatusForbidden, http.StatusNotFound} {
+		machine := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }))
+		defer machine.Close()
+		t.Setenv("AWS_ACCESS_KEY_ID", "")
+		t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", machine.URL)
+		_, _, err := open(t, url).Read(t.Context(), "x")
+		e, ok := errors.AsType[*pipeline.Error](err)
+		if !ok || !strings.Contains(e.Remedy, "credentials of the process") || !strings.Contains(err.Error(), "credentials") {
+			t.Errorf("%d: %v", code, err)
 		}
 	}
 }
