@@ -1,6 +1,8 @@
 package bucket_test
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -241,6 +243,29 @@ func TestSwap(t *testing.T) {
 			}
 			swap("over one that is gone", "4", two, bucket.ErrChanged)
 		})
+	}
+}
+
+// TestParts: a file that goes in parts arrives whole.
+func TestParts(t *testing.T) {
+	b, dir := open(t, serve(t, "s3")), t.TempDir()
+	content := make([]byte, 17<<20)
+	for i := range content {
+		content[i] = byte(i >> 10)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "file"), content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := b.Upload(t.Context(), "x/large.parquet", filepath.Join(dir, "file"))
+	if err = cmp.Or(err, b.Download(t.Context(), "x/large.parquet", filepath.Join(dir, "back"))); err != nil {
+		t.Fatal(err)
+	}
+	back, err := os.ReadFile(filepath.Join(dir, "back"))
+	if err != nil || !bytes.Equal(content, back) {
+		t.Errorf("%d bytes came back, %v", len(back), err)
+	}
+	if objects, err := b.List(t.Context()); err != nil || objects["x/large.parquet"].Bytes != int64(len(content)) {
+		t.Errorf("%v, %v", objects, err)
 	}
 }
 
