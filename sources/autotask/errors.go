@@ -285,7 +285,7 @@ func networkFailure(ctx context.Context, host string, err error) *failure {
 		f.err = fmt.Errorf("host %s refuses connections: %w", host, err)
 		f.remedy = "check the tenant's zone, firewall and proxy settings (HTTPS_PROXY)"
 		if name, _, _ := strings.Cut(host, ":"); isLoopback(name) {
-			f.remedy = "nothing listens there; if it is the demo's simulator, start it with: atsync demo --serve"
+			f.remedy = "nothing listens there; if it is the demo's simulator, start it with: atsync demo --serve, and take its new address from its config.yaml"
 		}
 	case errors.Is(err, errSlow), isTimeout(err):
 		f.err = fmt.Errorf("no answer from %s in time: %w", host, err)
