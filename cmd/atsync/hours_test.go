@@ -85,7 +85,9 @@ func (h *hours) work(minutes int) {
 	var memory []hourUse
 	for minute := range minutes {
 		time.Sleep(time.Minute)
-		h.edit()
+		if minute%3 == 0 { // otherwise there is nothing new
+			h.edit()
+		}
 		switch minute % max(minutes/4, 4) {
 		case 1: // in the middle of whatever it does
 			stop()
@@ -129,6 +131,7 @@ func (h *hours) work(minutes int) {
 type hourUse struct {
 	resident, heap int64
 	goroutines     int
+	files          int
 }
 
 // measure notes what a minute took, and tells it at the end of an hour.
@@ -141,8 +144,10 @@ func (h *hours) measure(memory []hourUse, minute int) []hourUse {
 	runtime.ReadMemStats(&m)
 	u.resident, u.heap = max(u.resident, resident(h.T)), max(u.heap, int64(m.HeapInuse>>10))
 	u.goroutines = max(u.goroutines, runtime.NumGoroutine())
+	files, _ := os.ReadDir("/proc/self/fd") // empty where there is no such folder
+	u.files = max(u.files, len(files))
 	if minute%60 == 59 {
-		h.Logf("hour %2d: at most %d KB resident, %d KB of Go heap, %d goroutines", len(memory), u.resident, u.heap, u.goroutines)
+		h.Logf("hour %2d: at most %d KB resident, %d KB of Go heap, %d goroutines, %d open files", len(memory), u.resident, u.heap, u.goroutines, u.files)
 	}
 	return memory
 }
@@ -153,8 +158,11 @@ func (h *hours) flat(memory []hourUse) {
 	if float64(last.resident) > 1.1*float64(second.resident) {
 		h.Errorf("memory grows: %d KB in the second hour, %d KB in the last", second.resident, last.resident)
 	}
-	if last.goroutines > second.goroutines+10 {
-		h.Errorf("goroutines: %d in the second hour, %d in the last", second.goroutines, last.goroutines)
+	if float64(last.heap) > 1.1*float64(second.heap)+4096 { // what the collector has not looked at yet
+		h.Errorf("the heap grows: %d KB in the second hour, %d KB in the last", second.heap, last.heap)
+	}
+	if last.goroutines > second.goroutines+10 || last.files > second.files+10 {
+		h.Errorf("goroutines: %d in the second hour, %d in the last; open files: %d, %d", second.goroutines, last.goroutines, second.files, last.files)
 	}
 }
 
