@@ -175,7 +175,7 @@ func (h *hours) configure(publish time.Duration) *config.Config {
 	h.Helper()
 	var b strings.Builder
 	fmt.Fprintf(&b, "data_dir: ./data\npublish: {every: %s}\nautotask: {discovery_url: \"http://127.0.0.1:1\"}\n", publish)
-	fmt.Fprintf(&b, "sync: {schedule: \"* * * * *\", entities: [%s], verify: \"@every 6h\"}\ntenants:\n", strings.Join(hoursEntities(), ", "))
+	fmt.Fprintf(&b, "sync: {schedule: \"* * * * *\", entities: [%s], verify: \"@every 6h\", maintain: \"@every 8h\"}\ntenants:\n", strings.Join(hoursEntities(), ", "))
 	for i, name := range h.names {
 		host := fmt.Sprintf("127.0.0.1:%d", 1000+i)
 		h.mu.Lock()
@@ -244,7 +244,7 @@ func (h *hours) start(publish time.Duration) (d *daemon.Daemon, stop func()) {
 		site.publisher = stamped{site.publisher, t.PublishPath}
 		return &counted{site, h}, nil
 	}
-	d, err := daemon.New(daemon.Options{Config: cfg, Load: h.load, Open: open, Recall: recallFacts, Logger: log})
+	d, err := daemon.New(daemon.Options{Config: cfg, Load: h.load, Open: open, Recall: recallFacts, Maintain: w.upkeep, Logger: log})
 	if err != nil {
 		h.Fatal(err)
 	}

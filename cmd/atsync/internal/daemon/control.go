@@ -33,7 +33,8 @@ type Control interface {
 	Last() []app.Status
 
 	// Trigger starts a job as soon as its tenant is free. The same job waiting or running already is an error of ClassPartial,
-	// an unknown tenant or group one of ClassConfig. Kinds: app.Sync (with a group or without), app.Verify, app.Release.
+	// an unknown tenant or group one of ClassConfig. Kinds: app.Sync (with a group or without), app.Verify,
+	// app.Maintain, app.Release.
 	Trigger(job app.Job) error
 	// Pause keeps a tenant's scheduled jobs from starting until Resume, also across restarts. A running one goes on.
 	Pause(tenant string) error
@@ -68,7 +69,6 @@ type TenantState struct {
 	Fresh    bool                `json:"fresh"`                     // every table is as current as its objective demands
 	Since    time.Time           `json:"complete_through,omitzero"` // the oldest table's; zero: some table was never read
 	Lag      float64             `json:"lag_seconds"`               // since then; -1: some table was never read
-	Within   float64             `json:"objective_seconds"`         // how large Lag may be
 }
 
 // TableState is how current a configured entity's table is.

@@ -48,7 +48,7 @@ type Facts struct {
 	Runs   []pipeline.Run // the newest first
 	Hold   *pipeline.Hold
 	Last   map[string]time.Time // when the newest run of each command began that was not interrupted
-	Tables []TableState         // of all entities that were ever synced; Fresh and Within are not set
+	Tables []TableState         // of all entities that were ever synced; Fresh is not set
 }
 
 // Options say what a daemon works with.
@@ -60,6 +60,9 @@ type Options struct {
 	Open func(ctx context.Context, t config.TenantConfig, trace *pipeline.Trace, log *slog.Logger) (Site, error)
 	// Recall reads what an earlier process has left, without a Site. It is called once for each tenant, before its first job.
 	Recall func(ctx context.Context, t config.TenantConfig, runs int) (Facts, error)
+
+	// Maintain looks after what a tenant has on disk, before the warehouse is opened for the record of that. Nil: there are no such jobs.
+	Maintain func(ctx context.Context, t config.TenantConfig, log *slog.Logger) error
 
 	Listener net.Listener // that HTTP is served on; nil: none. Run closes it
 	Pages    NewPages     // nil: none
@@ -91,7 +94,7 @@ var _ Control = (*Daemon)(nil)
 
 // New makes a daemon that does nothing until Run.
 func New(opts Options) (*Daemon, error) {
-	tenants, entries, err := resolve(opts.Config)
+	tenants, entries, err := resolve(opts.Config, opts.Maintain != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +121,7 @@ func New(opts Options) (*Daemon, error) {
 }
 
 // resolve works out what the daemon needs of a configuration.
-func resolve(cfg *config.Config) (map[string]config.TenantConfig, []app.Entry, error) {
+func resolve(cfg *config.Config, maintain bool) (map[string]config.TenantConfig, []app.Entry, error) {
 	tenants := map[string]config.TenantConfig{}
 	var entries []app.Entry
 	for _, name := range cfg.TenantNames() {
@@ -132,6 +135,9 @@ func resolve(cfg *config.Config) (map[string]config.TenantConfig, []app.Entry, e
 		}
 		if t.Verify != nil {
 			entries = append(entries, app.Entry{Job: app.Job{Tenant: name, Kind: app.Verify}, When: t.Verify, In: t.Location})
+		}
+		if t.Maintain != nil && maintain {
+			entries = append(entries, app.Entry{Job: app.Job{Tenant: name, Kind: app.Maintain}, When: t.Maintain, In: t.Location})
 		}
 	}
 	return tenants, entries, nil
