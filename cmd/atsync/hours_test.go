@@ -129,7 +129,7 @@ func (h *hours) work(minutes int) {
 
 // hourUse is what an hour took at most. Memory is in KB.
 type hourUse struct {
-	resident, heap int64
+	resident, heap int64 // heap: what is in use at the end of the hour
 	goroutines     int
 	files          int
 }
@@ -140,14 +140,16 @@ func (h *hours) measure(memory []hourUse, minute int) []hourUse {
 		memory = append(memory, hourUse{})
 	}
 	u := &memory[len(memory)-1]
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	u.resident, u.heap = max(u.resident, resident(h.T)), max(u.heap, int64(m.HeapInuse>>10))
+	u.resident = max(u.resident, resident(h.T))
 	u.goroutines = max(u.goroutines, runtime.NumGoroutine())
 	files, _ := os.ReadDir("/proc/self/fd") // empty where there is no such folder
 	u.files = max(u.files, len(files))
 	if minute%60 == 59 {
-		h.Logf("hour %2d: at most %d KB resident, %d KB of Go heap, %d goroutines, %d open files", len(memory), u.resident, u.heap, u.goroutines, u.files)
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		u.heap = int64(m.HeapAlloc >> 10)
+		h.Logf("hour %2d: at most %d KB resident, %d KB of Go heap in use at its end, %d goroutines, %d open files", len(memory), u.resident, u.heap, u.goroutines, u.files)
 	}
 	return memory
 }

@@ -73,8 +73,9 @@ func (e *env) run(ctx context.Context) error {
 	w := e.newWiring(cfg, log)
 	w.lockWait = daemonLockWait
 	w.secrets = &secret.Cache{Resolver: e.resolver(cfg), Keep: keepSecrets}
+	watcher, sender := e.newAlerts(cfg)
 	d, err := daemon.New(daemon.Options{
-		Config: cfg, Load: e.loadConfig, Open: w.openSite, Recall: recallFacts, Maintain: w.upkeep,
+		Config: cfg, Load: e.loadConfig, Open: w.openSite, Recall: recallFacts, Maintain: w.upkeep, Alerts: watcher.Firing,
 		Listener: listener, Pages: e.newPages(ctx, cfg, buildVersion().Version), Environ: e.environ, Version: buildVersion().Version, Logger: log,
 	})
 	if err != nil {
@@ -92,7 +93,7 @@ func (e *env) run(ctx context.Context) error {
 			}
 		}
 	}()
-	told := e.watchAlerts(ctx, cfg, d)
+	told := watchAlerts(ctx, watcher, sender, d, log)
 	defer told()
 	return d.Run(ctx)
 }

@@ -64,6 +64,9 @@ type Options struct {
 	// Maintain looks after what a tenant has on disk, before the warehouse is opened for the record of that. Nil: there are no such jobs.
 	Maintain func(ctx context.Context, t config.TenantConfig, log *slog.Logger) error
 
+	// Alerts returns what is wrong now, the newest first. Nil: nobody looks.
+	Alerts func() []Alert
+
 	Listener net.Listener // that HTTP is served on; nil: none. Run closes it
 	Pages    NewPages     // nil: none
 	Environ  []string     // NOTIFY_SOCKET and WATCHDOG_USEC of systemd's

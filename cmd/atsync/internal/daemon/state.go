@@ -34,6 +34,14 @@ func (d *Daemon) Waiting() []app.Job { return d.app.Waiting() }
 // Last implements Control.
 func (d *Daemon) Last() []app.Status { return d.app.Last() }
 
+// Alerts implements Control.
+func (d *Daemon) Alerts() []Alert {
+	if d.opts.Alerts == nil {
+		return []Alert{}
+	}
+	return d.opts.Alerts()
+}
+
 // Tenants implements Control.
 func (d *Daemon) Tenants() []TenantState {
 	names := d.Config().TenantNames()

@@ -148,7 +148,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	s := newSite(t, web.Access{})
 	link := regexp.MustCompile(`(?:href|src)="([^"#]+)"`)
 	seen := map[string]bool{}
-	for _, path := range []string{"/", "/quota", "/tenant/acme", "/tenant/acme/entity/Tickets", "/tenant/acme/run/1400"} {
+	for _, path := range []string{"/", "/alerts", "/quota", "/tenant/acme", "/tenant/acme/entity/Tickets", "/tenant/acme/run/1400"} {
 		base, err := url.Parse("http://127.0.0.1:8420" + path)
 		if err != nil {
 			t.Fatal(err)
@@ -212,7 +212,7 @@ func TestHostileTextIsText(t *testing.T) {
 		st.Quota.Database = webtest.Hostile
 	})
 	s.Change("blue_harbor_it", func(st *daemon.TenantState) { st.Tenant = webtest.Hostile })
-	for _, path := range []string{"/", "/quota", "/tenant/acme", "/tenant/cobalt/entity/Tickets", "/tenant/acme/run/1400", "/tenant/acme/run/1401",
+	for _, path := range []string{"/", "/alerts", "/quota", "/tenant/acme", "/tenant/cobalt", "/tenant/cobalt/entity/Tickets", "/tenant/acme/run/1400", "/tenant/acme/run/1401",
 		"/tenant/" + url.PathEscape(webtest.Hostile), "/tenant/acme/entity/" + url.PathEscape(webtest.Hostile), "/login?next=" + url.QueryEscape(webtest.Hostile), "/?done=" + url.QueryEscape(webtest.Hostile)} {
 		r := s.ask("GET", path)
 		text := r.text
@@ -305,6 +305,12 @@ func TestAPI(t *testing.T) {
 		if q.Used != q.Own.Sum()+q.Others && q.Others != 0 || q.Threshold != 10000 || len(q.Tenants) == 0 {
 			t.Errorf("%+v", q)
 		}
+	}
+	var alerts []daemon.Alert
+	get("/api/v1/alerts", &alerts)
+	get("/api/v1/tenants/evergreen", &tenant)
+	if len(alerts) != 4 || o.Alerts != 3 || len(tenant.Alerts) != 1 || tenant.Alerts[0].Kind != "hold" || len(tenant.Alerts[0].Told) != 2 {
+		t.Errorf("alerts: %+v, the tenant's: %+v", alerts, tenant.Alerts)
 	}
 	var f web.Failure
 	r := s.ask("GET", "/api/v1/nothing")
