@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -127,29 +128,30 @@ func (h *hours) work(minutes int) {
 	}
 }
 
-// hourUse is what an hour took at most. Memory is in KB.
+// hourUse is what an hour took. Memory is in KB.
 type hourUse struct {
-	resident, heap int64 // heap: what is in use at the end of the hour
-	goroutines     int
-	files          int
+	resident   int64 // at most
+	heap       int64 // in use at its end
+	goroutines int   // at least, as is files
+	files      int
 }
 
 // measure notes what a minute took, and tells it at the end of an hour.
 func (h *hours) measure(memory []hourUse, minute int) []hourUse {
 	if minute%60 == 0 {
-		memory = append(memory, hourUse{})
+		memory = append(memory, hourUse{goroutines: math.MaxInt, files: math.MaxInt})
 	}
 	u := &memory[len(memory)-1]
 	u.resident = max(u.resident, resident(h.T))
-	u.goroutines = max(u.goroutines, runtime.NumGoroutine())
+	u.goroutines = min(u.goroutines, runtime.NumGoroutine())
 	files, _ := os.ReadDir("/proc/self/fd") // empty where there is no such folder
-	u.files = max(u.files, len(files))
+	u.files = min(u.files, len(files))
 	if minute%60 == 59 {
 		runtime.GC()
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		u.heap = int64(m.HeapAlloc >> 10)
-		h.Logf("hour %2d: at most %d KB resident, %d KB of Go heap in use at its end, %d goroutines, %d open files", len(memory), u.resident, u.heap, u.goroutines, u.files)
+		h.Logf("hour %2d: at most %d KB resident, %d KB of Go heap in use at its end, at least %d goroutines, %d open files", len(memory), u.resident, u.heap, u.goroutines, u.files)
 	}
 	return memory
 }
@@ -160,7 +162,7 @@ func (h *hours) flat(memory []hourUse) {
 	if float64(last.resident) > 1.1*float64(second.resident) {
 		h.Errorf("memory grows: %d KB in the second hour, %d KB in the last", second.resident, last.resident)
 	}
-	if float64(last.heap) > 1.1*float64(second.heap)+4096 { // what the collector has not looked at yet
+	if float64(last.heap) > 1.1*float64(second.heap)+2048 { // a job may be at work
 		h.Errorf("the heap grows: %d KB in the second hour, %d KB in the last", second.heap, last.heap)
 	}
 	if last.goroutines > second.goroutines+10 || last.files > second.files+10 {

@@ -35,6 +35,7 @@ type Fake struct {
 	history map[string]map[string]*pipeline.History // by tenant and entity
 	rejects map[string][]Reject
 	did     []string
+	field   string // that an alert tells of
 	reload  daemon.ReloadState
 }
 
@@ -69,6 +70,8 @@ func NewOf(patterns ...string) *Fake {
 	f := &Fake{cfg: &config.Config{DataDir: "/srv/atsync", Tenants: map[string]config.Tenant{}}, history: map[string]map[string]*pipeline.History{},
 		rejects: map[string][]Reject{}, reload: daemon.ReloadState{LoadedAt: Now().Add(-26 * time.Hour)}}
 	f.cfg.Sink.Path = "/srv/atsync/{tenant}.duckdb"
+	f.cfg.Alerts.Targets = map[string]config.AlertTarget{"ops": {Type: "slack"}, "boss": {Type: "email"}}
+	f.field = "Go-live date"
 	entities, err := schemas.Select(patterns)
 	if err != nil {
 		panic(err) // the test names what is not in the catalogue
@@ -280,8 +283,10 @@ func (f *Fake) StartedAt() time.Time { return Now().Add(-26 * time.Hour) }
 // Alerts implements daemon.Control.
 func (f *Fake) Alerts() []daemon.Alert {
 	ago := func(d time.Duration) time.Time { return Now().Add(-d) }
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	return []daemon.Alert{
-		{Kind: "drift", Tenant: "cobalt", Summary: "cobalt: Tickets: the field " + Hostile + " is new", Remedy: "atsync schema diff --tenant cobalt", Since: ago(50 * time.Minute), Event: true,
+		{Kind: "drift", Tenant: "cobalt", Summary: "cobalt: Tickets: the field " + f.field + " is new", Remedy: "atsync schema diff --tenant cobalt", Since: ago(50 * time.Minute), Event: true,
 			Told: []daemon.Told{{Target: "ops", At: ago(50 * time.Minute)}}},
 		{Kind: "failure", Tenant: "globex", Summary: "globex: 3 jobs in a row failed: another process has the file open", Remedy: "atsync runs --tenant globex", Since: ago(55 * time.Minute), Told: []daemon.Told{}},
 		{Kind: "quota", Summary: "91 % of the hour's 10,000 requests of webservices14.autotask.net/632538 (initech) are used, by all integrations", Remedy: "atsync status --live shows by whom",
@@ -289,6 +294,13 @@ func (f *Fake) Alerts() []daemon.Alert {
 		{Kind: "hold", Tenant: "evergreen", Summary: "evergreen: on hold: Autotask refuses the login (401)", Remedy: "correct the credentials, then atsync check --release --tenant evergreen",
 			Since: ago(100 * time.Minute), Told: []daemon.Told{{Target: "boss", At: ago(100 * time.Minute)}, {Target: "ops", At: ago(100 * time.Minute)}}},
 	}
+}
+
+// Drift changes the name of the field that an alert tells of.
+func (f *Fake) Drift(field string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.field = field
 }
 
 // Tenants implements daemon.Control.
