@@ -39,7 +39,7 @@ func newRunCommand(e *env) *cobra.Command {
 			"  atsync --config /etc/atsync/config.yaml run\n" +
 			"  atsync --json run 2>>/var/log/atsync.log",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return e.run(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return e.runAnywhere(cmd.Context()) },
 	}
 }
 
