@@ -41,6 +41,7 @@ type hours struct {
 	r        *rand.Rand                       // of the faults
 	due      map[string][]time.Time           // by tenant: when syncs fell due that were started or skipped
 	open     map[string]bool
+	most     hourUse // of memory, since the hour began
 	overlaps int
 	jobs     map[string]int // by kind
 	texts    []string       // of errors
@@ -137,13 +138,20 @@ type hourUse struct {
 	files      int
 }
 
+// look notes how much memory is taken at the moment.
+func (h *hours) look() {
+	all, own := resident(h.T), memoryOf(h.T, "RssAnon:")
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.most.resident, h.most.own = max(h.most.resident, all), max(h.most.own, own)
+}
+
 // measure notes what a minute took, and tells it at the end of an hour.
 func (h *hours) measure(memory []hourUse, minute int) []hourUse {
 	if minute%60 == 0 {
 		memory = append(memory, hourUse{goroutines: math.MaxInt, files: math.MaxInt})
 	}
 	u := &memory[len(memory)-1]
-	u.resident, u.own = max(u.resident, resident(h.T)), max(u.own, memoryOf(h.T, "RssAnon:"))
 	u.goroutines = min(u.goroutines, runtime.NumGoroutine())
 	files, _ := os.ReadDir("/proc/self/fd") // empty where there is no such folder
 	u.files = min(u.files, len(files))
@@ -152,6 +160,9 @@ func (h *hours) measure(memory []hourUse, minute int) []hourUse {
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		u.heap = int64(m.HeapAlloc >> 10)
+		h.mu.Lock()
+		u.resident, u.own, h.most = h.most.resident, h.most.own, hourUse{}
+		h.mu.Unlock()
 		h.Logf("hour %2d: at most %d KB resident, %d KB of it its own, %d KB of Go heap in use at its end, at least %d goroutines, %d open files", len(memory), u.resident, u.own, u.heap, u.goroutines, u.files)
 	}
 	return memory
@@ -282,6 +293,7 @@ type counted struct {
 }
 
 func (c *counted) Close() error {
+	c.h.look() // now, with a warehouse open, it takes most
 	defer c.h.enter(c.cfg.Name, false)
 	return c.daemonSite.Close()
 }

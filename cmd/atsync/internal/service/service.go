@@ -19,12 +19,3 @@ func unsupported(op string) error {
 	return &pipeline.Error{Class: pipeline.ClassConfig, Op: "service " + op, Err: errors.New("services of this kind are Windows' own"),
 		Remedy: "docs/deploy.md has a unit for systemd and manifests for containers"}
 }
-
-// failed wraps an error of the service manager's.
-func failed(op string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &pipeline.Error{Class: pipeline.ClassConfig, Op: "service " + op, Err: err,
-		Remedy: "do it as an administrator; services.msc shows whether there is such a service"}
-}

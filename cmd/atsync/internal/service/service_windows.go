@@ -11,7 +11,18 @@ import (
 	"golang.org/x/sys/windows/svc"
 	"golang.org/x/sys/windows/svc/eventlog"
 	"golang.org/x/sys/windows/svc/mgr"
+
+	"github.com/atsync/atsync/pipeline"
 )
+
+// failed wraps an error of the service manager's.
+func failed(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &pipeline.Error{Class: pipeline.ClassConfig, Op: "service " + op, Err: err,
+		Remedy: "do it as an administrator; services.msc shows whether there is such a service"}
+}
 
 // account may read and write little but what it is given: icacls gives it the configuration and the data.
 const account = `NT AUTHORITY\LocalService`
