@@ -48,7 +48,7 @@ type Facts struct {
 	Runs   []pipeline.Run // the newest first
 	Hold   *pipeline.Hold
 	Last   map[string]time.Time // when the newest run of each command began that was not interrupted
-	Tables []TableState         // of all entities that were ever synced; Fresh is not set
+	Tables []TableState         // of all entities that were ever synced; Fresh and Within are not set
 }
 
 // Options say what a daemon works with.
