@@ -11,6 +11,7 @@ import (
 
 	"github.com/atsync/atsync/cmd/atsync/internal/app"
 	"github.com/atsync/atsync/cmd/atsync/internal/config"
+	"github.com/atsync/atsync/sources/autotask/autotasktest"
 )
 
 // TestMaintenanceHasTheTenantForItself: it comes by its schedule, when nothing else works on the tenant, keeps syncs waiting and is
@@ -92,6 +93,26 @@ func TestMaintenanceFails(t *testing.T) {
 		want := []string{"sync ok", "maintain failed acme: maintain: it crashed: no room (please report this with the log)", "sync ok"}
 		if diff := cmp.Diff(want, r.runs("acme")); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)
+		}
+	})
+}
+
+// TestMaintenanceHidesNoFailure: that it went well says nothing of syncs that did not.
+func TestMaintenanceHidesNoFailure(t *testing.T) {
+	simulate(t, func(t *testing.T, r *rig) {
+		opts := r.options(r.config("sync: {schedule: \"@hourly\", entities: [Roles], verify: never}", "acme"))
+		opts.Maintain = func(context.Context, config.TenantConfig, *slog.Logger) error { return nil }
+		d, stop := r.start(opts)
+		defer stop()
+		r.idle(d, "acme")
+		r.handler["acme"].Fault(autotasktest.Fault{Op: autotasktest.OpQuery, Do: autotasktest.Status(500, "no")})
+		for _, kind := range []app.Kind{app.Sync, app.Maintain} {
+			if err := d.Trigger(app.Job{Tenant: "acme", Kind: kind}); err != nil {
+				t.Fatal(err)
+			}
+			if s := r.idle(d, "acme"); s.Failures != 1 || s.Error == "" {
+				t.Errorf("after %s: %d failures, %q", kind, s.Failures, s.Error)
+			}
 		}
 	})
 }

@@ -36,7 +36,7 @@ func (d *Daemon) work(ctx context.Context, s app.Start) error {
 	if err != nil && run.ID == 0 && pipeline.ClassOf(err) != pipeline.ClassCanceled {
 		m.owe(failedRun(s, began, time.Now().UTC(), err))
 	}
-	m.end(err)
+	m.end(s.Job.Kind, err)
 	took := time.Since(began)
 	tell(logs.logger, run, took, err)
 	d.metrics.ran(t.Name, command(s.Job.Kind), outcome(run, err), run, took)
