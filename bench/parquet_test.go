@@ -1,6 +1,7 @@
 package bench_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/atsync/atsync/sinks/duckdb"
 	"github.com/atsync/atsync/sinks/parquet"
@@ -20,55 +22,74 @@ type lakeArgs struct {
 	To       string // folder of the publication, or file of the copy
 }
 
+// lakeUse is what the work took of a child that has the warehouse open, as the daemon has when it publishes.
+type lakeUse struct {
+	CPU, Wall time.Duration
+}
+
 func lakeChild(role, raw string) error {
 	var args lakeArgs
 	if err := json.Unmarshal([]byte(raw), &args); err != nil {
 		return err
 	}
-	ctx := context.Background()
 	if role == "publish_parquet" {
-		return publishParquet(ctx, args)
+		return publishLake(context.Background(), args)
 	}
 	db, err := openAlone(args.Database)
 	if err != nil {
 		return err
 	}
 	q := `COPY tickets TO '` + args.To + `' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 30000)`
-	return errors.Join(execAll(ctx, db, q), db.Close())
+	return errors.Join(execAll(context.Background(), db, `SELECT count(*) FROM tickets`), // the file is open then
+		inUse(func() error { return execAll(context.Background(), db, q) }), db.Close())
 }
 
-func publishParquet(ctx context.Context, args lakeArgs) error {
+func publishLake(ctx context.Context, args lakeArgs) error {
 	w, err := duckdb.Open(ctx, duckdb.Options{Path: args.Database, Tenant: "acme"})
 	if err != nil {
 		return err
 	}
-	_, err = parquet.NewPublisher(w, parquet.Options{Folder: args.To, Tenant: "acme"}).Publish(ctx)
-	return errors.Join(err, w.Close())
+	return errors.Join(inUse(func() error {
+		_, err := parquet.NewPublisher(w, parquet.Options{Folder: args.To, Tenant: "acme"}).Publish(ctx)
+		return err
+	}), w.Close())
 }
 
-// BenchmarkPublishParquet publishes a table, beside a COPY of all of it by DuckDB alone: for the first time, after 1,000
-// changed rows among the newest twentieth of the ids, after 1,000 everywhere, and when nothing has changed.
+// inUse tells on the standard output what a piece of work took.
+func inUse(do func() error) error {
+	cpu, begun := cpuTime(), time.Now()
+	if err := do(); err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(lakeUse{CPU: cpuTime() - cpu, Wall: time.Since(begun)})
+}
+
+// lake runs a child and returns what its work took.
+func lake(b *testing.B, role string, args lakeArgs) (use lakeUse, peak int64) {
+	b.Helper()
+	cmd, err := asChild(role, args)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	u := measure(b, cmd)
+	if err := json.Unmarshal(out.Bytes(), &use); err != nil {
+		b.Fatalf("%s: %v: %s", role, err, out.String())
+	}
+	return use, u.peak
+}
+
+// BenchmarkPublishParquet publishes a table: for the first time, after 1,000 changed rows among the newest twentieth of the ids,
+// after 1,000 everywhere, and when nothing has changed; each beside a COPY of all of it by DuckDB alone, in turns.
 func BenchmarkPublishParquet(b *testing.B) {
 	n := tickets(b, 1_000_000)
 	s := newStock(b, n)
-	run := func(role string, args lakeArgs) usage {
-		cmd, err := asChild(role, args)
-		if err != nil {
-			b.Fatal(err)
-		}
-		return measure(b, cmd)
-	}
 	for b.Loop() {
 		dir := b.TempDir()
-		args := lakeArgs{Database: s.path, To: filepath.Join(dir, "lake")}
-		var full usage
-		for i := range turns {
-			full = full.least(run("copy_parquet", lakeArgs{Database: args.Database, To: filepath.Join(dir, fmt.Sprint(i, ".parquet"))}))
-		}
-		whole := size(b, filepath.Join(dir, "0.parquet"))
-		fmt.Printf("\n%s: %d rows, full COPY %.2f CPU s, %.2f s, %.0f MB, %.0f MB peak\n", b.Name(), n, full.cpu.Seconds(), full.wall.Seconds(),
-			mega(whole), mega(full.peak))
-		before, version := int64(0), 0
+		whole := filepath.Join(dir, "whole.parquet")
+		fmt.Printf("\n%s: %d rows; median of %d turns\n", b.Name(), n, turns)
+		before, version, to := int64(0), 0, ""
 		for _, step := range []struct {
 			name       string
 			first      int     // id from which rows change; -1: none
@@ -79,29 +100,33 @@ func BenchmarkPublishParquet(b *testing.B) {
 			{"scattered", 0, 1.3, 1.3},
 			{"nothing", -1, 0.15, 0},
 		} {
-			var u usage
-			var made int64
+			var cpus, fulls, walls []time.Duration
+			var made, most int64
 			for turn := range turns {
 				if step.first >= 0 {
 					version++
 					s.change(version, step.first, n)
 				}
 				if step.name == "first" {
-					before, args.To = 0, filepath.Join(dir, fmt.Sprint("lake", turn))
+					before, to = 0, filepath.Join(dir, fmt.Sprint("lake", turn))
 				}
-				u = u.least(run("publish_parquet", args))
-				all := written(b, filepath.Join(args.To, ".generations", "tickets"))
+				full, _ := lake(b, "copy_parquet", lakeArgs{Database: s.path, To: whole})
+				use, peak := lake(b, "publish_parquet", lakeArgs{Database: s.path, To: to})
+				cpus, fulls, walls, most = append(cpus, use.CPU), append(fulls, full.CPU), append(walls, use.Wall), max(most, peak)
+				all := written(b, filepath.Join(to, ".generations", "tickets"))
 				made, before = all-before, all
 			}
-			cpu, bytes := ratio(u.cpu, full.cpu), float64(made)/float64(whole)
-			fmt.Printf("  %-10s %.2f CPU s, %.2f s, %.0f MB peak: CPU %.2f of a full COPY, limit %.2f: %s; bytes %.3f, limit %.2f: %s\n", step.name,
-				u.cpu.Seconds(), u.wall.Seconds(), mega(u.peak), cpu, step.cpu, verdict(cpu, step.cpu), bytes, step.bytes, verdict(bytes, step.bytes))
+			cpu, full := median(cpus), median(fulls)
+			bytes := float64(made) / float64(size(b, whole))
+			fmt.Printf("  %-10s %.2f CPU s, %.2f s, %.0f MB peak: CPU %.3f of a full COPY's %.2f s, limit %.2f: %s; bytes %.3f, limit %.2f: %s\n", step.name,
+				cpu.Seconds(), median(walls).Seconds(), mega(most), ratio(cpu, full), full.Seconds(), step.cpu, verdict(ratio(cpu, full), step.cpu),
+				bytes, step.bytes, verdict(bytes, step.bytes))
 		}
 	}
 }
 
-// turns is how often a step is measured; the least counts, since other work on the machine only adds to it.
-const turns = 3
+// turns is how often a step is measured.
+const turns = 5
 
 // change commits a new version of 1,000 rows, evenly spread over the ids from a first up to n.
 func (s stock) change(version, first, n int) {

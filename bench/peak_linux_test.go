@@ -3,6 +3,7 @@ package bench_test
 import (
 	"os"
 	"syscall"
+	"time"
 )
 
 // peak returns the largest resident set of a process that has ended. The kernel counts from the moment of
@@ -12,4 +13,13 @@ func peak(state *os.ProcessState) int64 {
 		return r.Maxrss << 10
 	}
 	return 0
+}
+
+// cpuTime returns what this process has used so far, user and system.
+func cpuTime() time.Duration {
+	var r syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+		panic(err) // it is never refused
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }

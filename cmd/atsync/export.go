@@ -183,11 +183,14 @@ func (e *env) exportAll(ctx context.Context, opts exportOptions) error {
 	return nil
 }
 
-// guarded lists the files that an export never takes the place of.
+// guarded lists the files, and the folders with all that is in them, where an export never writes.
 func guarded(cfg *config.Config) (paths []string) {
 	for _, name := range cfg.TenantNames() {
 		if t, err := cfg.Tenant(name); err == nil {
-			paths = append(paths, t.WorkPath, t.PublishPath)
+			paths = append(paths, filepath.Dir(t.WorkPath), t.PublishPath)
+			if t.PublishDir != "" {
+				paths = append(paths, t.PublishDir)
+			}
 		}
 	}
 	return paths
@@ -276,17 +279,15 @@ func (x *exporter) checked(jobs []exportJob) ([]exportJob, error) {
 		if j.to == "-" {
 			continue
 		}
+		if x.guards(j.to) {
+			return nil, exportError(j.to, errors.New("it is atsync's own, or in a folder that is"), "write to another place")
+		}
 		info, err := os.Lstat(j.to)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return nil, exportError(j.to, err, "")
-		}
-		for _, path := range x.keep {
-			if live, err := os.Stat(path); err == nil && os.SameFile(live, info) {
-				return nil, exportError(j.to, errors.New("it is a file of atsync's own"), "write to another file")
-			}
 		}
 		switch {
 		case !info.Mode().IsRegular():
@@ -312,4 +313,24 @@ func exportError(path string, err error, remedy string) error {
 		remedy = "nothing was written; write elsewhere"
 	}
 	return &pipeline.Error{Class: class, Op: "export", Err: fmt.Errorf("%s: %w", path, err), Remedy: remedy}
+}
+
+// guards reports whether a path is one of those that are kept, or below one, by whatever links.
+func (x *exporter) guards(path string) bool {
+	path, err := filepath.Abs(path)
+	for ; err == nil && path != filepath.Dir(path); path = filepath.Dir(path) {
+		info, err := os.Stat(path)
+		if err != nil {
+			continue
+		}
+		for _, kept := range x.keep {
+			if own, err := os.Stat(kept); err == nil && os.SameFile(own, info) {
+				return true
+			}
+		}
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			path = real
+		}
+	}
+	return false
 }

@@ -20,7 +20,7 @@ type exporter struct {
 	db    *sql.DB
 	files map[string]string // publications by tenant
 	force bool
-	keep  []string // never to be replaced
+	keep  []string // never to be replaced, or written into
 }
 
 // do writes one file: beside its place first, so that it is there whole or not at all.

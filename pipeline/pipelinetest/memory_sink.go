@@ -266,6 +266,8 @@ func (s *MemorySink) Harness() Harness {
 		Sink:   s,
 		Rows:   func(_ *testing.T, table string, by ...string) []map[string]string { return s.Rows(table, by...) },
 		Reopen: func(*testing.T) { s.Reopen() },
+		Kill:   killMemory(s),
+		Full:   fullMemory(s),
 		Clock:  func(now func() time.Time) { s.now = now },
 	}
 }

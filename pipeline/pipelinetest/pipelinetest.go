@@ -30,6 +30,13 @@ type Harness struct {
 	// replaces Sink.
 	Reopen func(t *testing.T)
 
+	// Kill lets a process of its own work with LoadVersions, kills it a while after it has said a line with the beginning mark, and
+	// opens what is left, as Reopen does. It returns what the process said.
+	Kill func(t *testing.T, mark string, delay time.Duration) (lines []string)
+
+	// Full leaves the sink hardly any room on its disk until room is called.
+	Full func(t *testing.T) (room func())
+
 	// Clock sets the sink's clock. The suite's stands still while a batch is staged.
 	Clock func(now func() time.Time)
 }

@@ -2,6 +2,7 @@ package pipelinetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -31,6 +32,9 @@ type PublisherHarness struct {
 	Pass     func(t *testing.T)
 	Versions func(t *testing.T) int
 
+	// Full leaves the publisher hardly any room on its disk until room is called. What it does not write itself is not in the way.
+	Full func(t *testing.T) (room func())
+
 	// Hydrate loses the sink's own files and opens what the publication brings back. It replaces Sink, Publisher and Rows.
 	Hydrate func(t *testing.T)
 }
@@ -50,6 +54,7 @@ func TestPublisher(t *testing.T, open func(t *testing.T) *PublisherHarness) {
 		"ReadersKeepTheirs":      testPublishHeld,
 		"OldVersionsGo":          testPublishPruned,
 		"Canceled":               testPublishCanceled,
+		diskFull:                 testPublishFull,
 		"Hydrate":                testHydrate,
 		"HydrateGoesOn":          testHydrateGoesOn,
 		"UncommittedIsNotShown":  testPublishUncommitted,
@@ -59,11 +64,18 @@ func TestPublisher(t *testing.T, open func(t *testing.T) *PublisherHarness) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(tests)) {
 		t.Run(name, func(t *testing.T) {
-			h := open(t)
-			tests[name](&publication{fixture: &fixture{
-				T: t, Harness: Harness{Sink: h.Sink, Rows: h.Rows}, table: schemas.NewTable(widgets(), nil, nil),
-				clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
-			}, h: h})
+			test := func() {
+				h := open(t)
+				tests[name](&publication{fixture: &fixture{
+					T: t, Harness: Harness{Sink: h.Sink, Rows: h.Rows}, table: schemas.NewTable(widgets(), nil, nil),
+					clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
+				}, h: h})
+			}
+			if name == diskFull {
+				inOwnProcess(t, test)
+				return
+			}
+			test()
 		})
 	}
 }
@@ -129,7 +141,7 @@ func testPublishEqual(p *publication) {
 }
 
 func testPublishFollows(p *publication) {
-	for i := range 5 {
+	for i := range 3 {
 		p.load(page(widget(0, fmt.Sprint("again ", i), i+10), widget(int64(i+1), fmt.Sprint("of round ", i), i)))
 		p.publish()
 		p.shows(fmt.Sprint("round ", i))
@@ -207,15 +219,20 @@ func testPublishHostile(p *publication) {
 	p.shows("with hostile names")
 }
 
+// testPublishHeld: readers hold every version, and each keeps its own.
 func testPublishHeld(p *publication) {
-	p.load(page(widget(1, "old", 0)))
-	p.publish()
-	read := p.h.Hold(p.T)
-	before := read(p.T, p.table.Name, "id")
+	var held []func()
 	for i := range 3 {
-		p.load(page(widget(1, fmt.Sprint("new ", i), i+1), widget(int64(i+2), "more", 0)))
+		p.load(page(widget(1, fmt.Sprint("version ", i), i+1), widget(int64(i+2), "more", 0)))
 		p.publish()
-		p.equal("what a reader has open", before, read(p.T, p.table.Name, "id"))
+		read := p.h.Hold(p.T)
+		before := read(p.T, p.table.Name, "id")
+		held = append(held, func() {
+			p.equal(fmt.Sprint("what a reader of version ", i, " has open"), before, read(p.T, p.table.Name, "id"))
+		})
+		for _, same := range held {
+			same()
+		}
 	}
 	p.shows("to a fresh reader")
 }
@@ -260,6 +277,25 @@ func testPublishCanceled(p *publication) {
 	p.pending(true, "canceled")
 	p.publish()
 	p.shows("after the next")
+}
+
+// testPublishFull: a disk that fills in the middle leaves the old version, and the next publication makes the new one.
+func testPublishFull(p *publication) {
+	p.many(3000, 0, func(i int) int64 { return int64(i) })
+	p.publish()
+	before, _ := p.h.Published(p.T, p.table.Name, "id")
+	p.many(3000, 1, func(i int) int64 { return int64(i) })
+	room := p.h.Full(p.T)
+	_, err := p.h.Publisher.Publish(p.Context())
+	room()
+	if e, ok := errors.AsType[*pipeline.Error](err); !ok || e.Class != pipeline.ClassSink || !strings.Contains(e.Remedy, "space") {
+		p.Errorf("on a full disk: %v", err)
+	}
+	after, _ := p.h.Published(p.T, p.table.Name, "id")
+	p.equal("what is published", before, after)
+	p.pending(true, "on a full disk")
+	p.publish()
+	p.shows("with room")
 }
 
 func testPublishUncommitted(p *publication) {

@@ -16,9 +16,16 @@ import (
 // TestSink runs the conformance suite: every subtest opens a sink of its own. A sink that passes keeps the
 // promises of pipeline.Sink and pipeline.Load.
 func TestSink(t *testing.T, open func(t *testing.T) Harness) {
-	for _, group := range []map[string]func(*fixture){mergeTests(), valueTests(), shapeTests(), driftTests(), deleteTests(), lifeTests(), recordTests(), stateTests(), extentTests(), chunkTests(), flushTests()} {
+	for _, group := range []map[string]func(*fixture){mergeTests(), valueTests(), shapeTests(), driftTests(), deleteTests(), lifeTests(), recordTests(), stateTests(), extentTests(), chunkTests(), flushTests(), crashTests()} {
 		for _, name := range slices.Sorted(maps.Keys(group)) {
-			t.Run(name, func(t *testing.T) { group[name](newFixture(t, open)) })
+			t.Run(name, func(t *testing.T) {
+				test := func() { group[name](newFixture(t, open)) }
+				if name == diskFull {
+					inOwnProcess(t, test)
+					return
+				}
+				test()
+			})
 		}
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/atsync/atsync/pipeline"
@@ -121,19 +119,7 @@ func testSyncedAt(f *fixture) {
 
 // brokenText makes a batch as no decoder does.
 func brokenText(f *fixture) pipeline.Batch {
-	b := array.NewRecordBuilder(memory.DefaultAllocator, schemas.ArrowSchema(f.table.Columns))
-	defer b.Release()
-	for i, field := range b.Schema().Fields() {
-		switch {
-		case field.Name == "name":
-			b.Field(i).(*array.StringBuilder).Append("broken \xff text")
-		case arrow.TypeEqual(field.Type, arrow.PrimitiveTypes.Int64):
-			b.Field(i).(*array.Int64Builder).Append(1)
-		default:
-			b.Field(i).AppendNull()
-		}
-	}
-	return pipeline.Batch{Record: b.NewRecordBatch(), ReadAt: f.clock}
+	return f.textBatch(memory.DefaultAllocator, "broken \xff text")
 }
 
 // testNotUTF8: such text must never become NULL quietly. From the wire it arrives with U+FFFD and a reject.

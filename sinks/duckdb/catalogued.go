@@ -37,7 +37,7 @@ func catalogued(ctx context.Context, conn *sql.Conn, publications map[string]str
 }
 
 // texts returns a column of texts.
-func texts(ctx context.Context, conn *sql.Conn, query string) (out []string, err error) {
+func texts(ctx context.Context, conn querier, query string) (out []string, err error) {
 	rows, err := conn.QueryContext(ctx, query)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package duckdb
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -119,12 +120,9 @@ func readStates(ctx context.Context, db Queryer) (out []State, err error) {
 	return out, rows.Err()
 }
 
-// saveCheckpoint writes the checkpoint and reads it back, which proves that the transaction is alive.
+// saveCheckpoint writes the checkpoint and looks at what has been stored.
 func (l *load) saveCheckpoint(s session, cp pipeline.Checkpoint, now time.Time) error {
 	entity := l.spec.Table.Entity.Name
-	if err := s.exec(`DELETE FROM _atsync.checkpoints WHERE entity = ?`, entity); err != nil {
-		return err
-	}
 	logs, err := json.Marshal(cp.LogLoads)
 	if err != nil {
 		return err
@@ -133,14 +131,16 @@ func (l *load) saveCheckpoint(s session, cp pipeline.Checkpoint, now time.Time) 
 	if err != nil {
 		return err
 	}
-	err = s.exec(`INSERT INTO _atsync.checkpoints (entity, table_name, class, complete_through, full_at, reread_at, parent_load,
-		parent_id, log_loads, load_id, run_id, updated_at, progress) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?::JSON, ?, ?, ?, ?)`,
-		entity, l.spec.Table.Name, string(l.spec.Class), instant(cp.CompleteThrough), instant(cp.FullAt), instant(cp.RereadAt),
-		cp.ParentLoad, cp.ParentID, string(logs), l.loadID, l.spec.RunID, now, text(progress))
-	if err != nil {
-		return err
+	args := []any{l.spec.Table.Name, string(l.spec.Class), instant(cp.CompleteThrough), instant(cp.FullAt), instant(cp.RereadAt),
+		cp.ParentLoad, cp.ParentID, string(logs), l.loadID, l.spec.RunID, now, text(progress), entity}
+	got, err := scanCheckpoint(s.row(`UPDATE _atsync.checkpoints SET table_name = ?, class = ?, complete_through = ?, full_at = ?, reread_at = ?,
+		parent_load = ?, parent_id = ?, log_loads = ?::JSON, load_id = ?, run_id = ?, updated_at = ?, progress = ? WHERE entity = ?
+		RETURNING `+checkpointColumns, args...), entity)
+	if errors.Is(err, sql.ErrNoRows) {
+		got, err = scanCheckpoint(s.row(`INSERT INTO _atsync.checkpoints (table_name, class, complete_through, full_at, reread_at, parent_load,
+			parent_id, log_loads, load_id, run_id, updated_at, progress, entity) VALUES (?, ?, ?, ?, ?, ?, ?, ?::JSON, ?, ?, ?, ?, ?)
+			RETURNING `+checkpointColumns, args...), entity)
 	}
-	got, err := checkpoint(s.ctx, s.conn, entity)
 	if err != nil {
 		return err
 	}

@@ -64,8 +64,17 @@ func (l *load) commit(ctx context.Context, c pipeline.Commit) (pipeline.LoadResu
 	if err != nil {
 		return none, err
 	}
-	l.w.version.Add(1)
+	l.committed()
 	return res, nil
+}
+
+// committed makes what the transaction has changed known.
+func (l *load) committed() {
+	l.w.version.Add(1)
+	if l.renewed {
+		l.renewed = false
+		l.w.memo.forgetShapes()
+	}
 }
 
 // merge does the work of the transaction, step by step.
@@ -122,9 +131,7 @@ func (l *load) settleShape(s session, c pipeline.Commit, now time.Time) (bool, e
 	if err != nil || changed || l.evolved || len(c.Chunks) > 0 {
 		return changed || l.evolved, err
 	}
-	// a table that was unfinished has not been published yet
-	n, err := s.number(`SELECT count(*) FROM _atsync.checkpoints WHERE entity = ? AND progress IS NOT NULL`, l.spec.Table.Entity.Name)
-	return n > 0, err
+	return l.partial, nil
 }
 
 // fitMerge evolves the table for the staged columns. Afterwards target is the table's shape.
@@ -146,33 +153,44 @@ func (l *load) settle(s session, res *pipeline.LoadResult) error {
 	return err
 }
 
-// upsert merges the stage into a table that has rows.
+// upsert merges the stage into a table that has rows: the stored versions of rows that are newer in the stage go, then what
+// else the stage has of the table leaves the stage, and what is left of the stage is written.
 func (l *load) upsert(s session, res *pipeline.LoadResult, now time.Time) error {
-	stage, table := tempTable(stageTable), mainTable(l.spec.Table.Name)
+	stage := tempTable(stageTable)
 	distinct, err := dedupe(s, stage, l.version("", l.staged))
 	if err != nil {
 		return err
 	}
-	older, err := l.older(s, now)
+	seen, err := l.look(s, now)
 	if err != nil {
 		return err
 	}
-	same := []string{`t._row_hash = s._row_hash AND t._deleted_at IS NULL`}
-	for _, name := range l.doubtful() {
-		same = append(same, `t.`+ident(name)+` IS NOT DISTINCT FROM s.`+ident(name)+`::`+l.target.find(name).Type.SQL())
-	}
-	// one pass over the narrow columns of the table answers every later question
-	err = s.exec(`CREATE TEMP TABLE ` + ident(matchTable) + ` AS SELECT s.rowid AS stage_row, s.id, ` + older + ` AS older,
-		` + strings.Join(same, " AND ") + ` AS same, t._deleted_at IS NOT NULL AS dead, ` + l.unseen("s.") + ` AS unseen
-		FROM ` + stage + ` s JOIN ` + table + ` t ON t.id = s.id`)
-	if err != nil {
+	if err := l.carry(s); err != nil {
 		return err
 	}
-	var matched, late, unchanged, dead int64
-	err = s.row(`SELECT count(*), count(*) FILTER (older), count(*) FILTER (same AND NOT older), count(*) FILTER (dead AND NOT older)
-		FROM `+tempTable(matchTable)).Scan(&matched, &late, &unchanged, &dead)
-	if err != nil {
+	if !l.spec.MissedSince.IsZero() { // the misses are counted by comparing every row
+		if err := l.match(s, seen); err != nil {
+			return err
+		}
+	}
+	if res.Updated, err = l.replace(s, seen, now); err != nil {
 		return err
+	}
+	if res.Updated > distinct {
+		return fmt.Errorf("%d rows replaced by %d: an id is in the table twice", res.Updated, distinct)
+	}
+	rest := res.Updated < distinct // rows that are stored as they are staged, or newer, or new ones
+	if rest && l.spec.MissedSince.IsZero() {
+		if err := l.match(s, seen); err != nil {
+			return err
+		}
+	}
+	var late, unchanged int64
+	if rest {
+		err := s.row(`SELECT count(*) FILTER (older), count(*) FILTER (same AND NOT older) FROM `+tempTable(matchTable)).Scan(&late, &unchanged)
+		if err != nil {
+			return err
+		}
 	}
 	if err := unstage(s, "older", late); err != nil {
 		return err
@@ -184,35 +202,47 @@ func (l *load) upsert(s session, res *pipeline.LoadResult, now time.Time) error 
 		return err
 	}
 	res.Unchanged = late + unchanged
-	res.Updated = matched - res.Unchanged
-	res.Inserted = distinct - matched
-	if res.Updated > 0 {
-		if err := l.carry(s); err != nil {
-			return err
-		}
-		if err := l.replace(s, res.Updated, dead, now); err != nil {
-			return err
-		}
-	}
+	res.Inserted = distinct - res.Updated - res.Unchanged
 	return l.insertStaged(s, res.Inserted+res.Updated)
 }
 
-// older is the condition for staged rows s that must not replace their stored versions t: what was read before these, or before
-// the row was found deleted, comes late. A time ahead of our clock was written by a clock that was wrong.
-func (l *load) older(s session, now time.Time) (string, error) {
-	stage, table := tempTable(stageTable), mainTable(l.spec.Table.Name)
+// sight is what a merge knows of a table before it touches it.
+type sight struct {
+	older string // condition for staged rows s that must not replace their stored versions t
+	same  string // condition for those that say what is stored
+	dead  bool   // there are tombstones
+}
+
+// look makes the conditions of the merge. What was read before the stored version, or before the row was found deleted, comes late;
+// a time ahead of our clock was written by a clock that was wrong.
+func (l *load) look(s session, now time.Time) (sight, error) {
+	table := mainTable(l.spec.Table.Name)
+	same := []string{`t._row_hash = s._row_hash AND t._deleted_at IS NULL`}
+	for _, name := range l.doubtful() {
+		same = append(same, `t.`+ident(name)+` IS NOT DISTINCT FROM s.`+ident(name)+`::`+l.target.find(name).Type.SQL())
+	}
+	seen := sight{older: "false", same: strings.Join(same, " AND ")}
 	var late bool
-	err := s.row(`WITH first AS MATERIALIZED (SELECT min(_synced_at) AS since FROM ` + stage + `)
-		SELECT EXISTS (FROM ` + table + ` WHERE _synced_at > (SELECT since FROM first)) OR EXISTS (FROM ` + table + ` WHERE _deleted_at > (SELECT since FROM first))`).Scan(&late)
+	since := literal(l.firstRead.Format(time.RFC3339Nano)) + `::TIMESTAMPTZ` // as a constant it spares all but the newest rows
+	err := s.row(`SELECT EXISTS (FROM `+table+` WHERE _synced_at > `+since+`) OR EXISTS (FROM `+table+` WHERE _deleted_at > `+since+`),
+		EXISTS (FROM `+table+` WHERE _deleted_at IS NOT NULL)`).Scan(&late, &seen.dead)
 	if err != nil || !late {
-		return "false", err // mostly, and then the columns below need not be read
+		return seen, err // mostly, and then the columns below need not be read
 	}
 	clock := literal(now.Format(time.RFC3339Nano)) + `::TIMESTAMPTZ`
 	older := `s._synced_at < t._synced_at AND t._synced_at <= ` + clock
 	if sv, tv := l.versions(); sv != "" {
 		older += ` AND NOT coalesce(` + sv + ` > ` + tv + `, false)`
 	}
-	return `coalesce(` + older + `, false) OR coalesce(s._synced_at < t._deleted_at AND t._deleted_at <= ` + clock + `, false)`, nil
+	seen.older = `(coalesce(` + older + `, false) OR coalesce(s._synced_at < t._deleted_at AND t._deleted_at <= ` + clock + `, false))`
+	return seen, nil
+}
+
+// match notes for every staged row that has a stored version how the two compare.
+func (l *load) match(s session, seen sight) error {
+	return s.exec(`CREATE TEMP TABLE ` + ident(matchTable) + ` AS SELECT s.rowid AS stage_row, s.id, ` + seen.older + ` AS older,
+		` + seen.same + ` AS same, t._deleted_at IS NOT NULL AS dead, ` + l.unseen("s.") + ` AS unseen
+		FROM ` + tempTable(stageTable) + ` s JOIN ` + mainTable(l.spec.Table.Name) + ` t ON t.id = s.id`)
 }
 
 // unstage drops the staged rows that matched so, of which there are want.
@@ -227,20 +257,19 @@ func unstage(s session, which string, want int64) error {
 	return err
 }
 
-// replace removes the stored versions of staged rows, and notes the tombstones among them.
-func (l *load) replace(s session, want, dead int64, now time.Time) error {
-	if dead > 0 {
-		err := s.exec(`INSERT INTO _atsync.tombstone_log SELECT ?, ?, id, 'restored', NULL, ?, ? FROM `+tempTable(matchTable)+
-			` WHERE dead AND NOT older`, l.spec.Table.Entity.Name, l.spec.Table.Name, l.loadID, now)
+// replace removes the stored versions of rows that are newer in the stage, notes the tombstones among them, and returns how many
+// there were.
+func (l *load) replace(s session, seen sight, now time.Time) (int64, error) {
+	from := mainTable(l.spec.Table.Name) + ` AS t `
+	which := tempTable(stageTable) + ` AS s WHERE t.id = s.id AND NOT ` + seen.older + ` AND (` + seen.same + `) IS NOT TRUE`
+	if seen.dead {
+		err := s.exec(`INSERT INTO _atsync.tombstone_log SELECT ?, ?, t.id, 'restored', NULL, ?, ? FROM `+from+`, `+which+
+			` AND t._deleted_at IS NOT NULL`, l.spec.Table.Entity.Name, l.spec.Table.Name, l.loadID, now)
 		if err != nil {
-			return err
+			return 0, err
 		}
 	}
-	n, err := s.count(`DELETE FROM ` + mainTable(l.spec.Table.Name) + ` AS t USING ` + tempTable(stageTable) + ` AS s WHERE t.id = s.id`)
-	if err == nil && n != want {
-		err = fmt.Errorf("%d rows replaced, %d expected: an id is in the table twice", n, want)
-	}
-	return err
+	return s.count(`DELETE FROM ` + from + `USING ` + which)
 }
 
 // insertStaged moves what is left of the stage into the table.

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/atsync/atsync/pipeline"
+	"github.com/atsync/atsync/pipeline/pipelinetest"
 	"github.com/atsync/atsync/schemas"
 	"github.com/atsync/atsync/sinks/duckdb"
 )
@@ -140,28 +141,18 @@ func compactForever(ctx context.Context, path string) error {
 		if err != nil {
 			return err
 		}
-		table := testTable()
-		st, err := w.Stream(ctx, table.Entity.Name)
-		if err != nil {
+		loaded, version := errors.New("loaded"), ""
+		err = pipelinetest.LoadVersions(ctx, w, func(line string) (err error) {
+			var is bool
+			if version, is = strings.CutPrefix(line, "committed "); is {
+				err = loaded
+			}
+			return errors.Join(tell(line), err)
+		})
+		if !errors.Is(err, loaded) {
 			return err
 		}
-		n := st.Checkpoint.ParentLoad + 1
-		l, err := w.Begin(ctx, pipeline.LoadSpec{Table: table, Class: schemas.ClassModified})
-		if err != nil {
-			return err
-		}
-		batch := makeBatch(table, 0, killRows, int(n))
-		if err := l.Stage(ctx, batch); err != nil {
-			return err
-		}
-		batch.Record.Release()
-		c := pipeline.Commit{Checkpoint: pipeline.Checkpoint{ParentLoad: n}, Tombstones: []int64{killRows - 1}, Reason: "log"}
-		if _, err := l.Commit(ctx, c); err != nil {
-			return err
-		}
-		fmt.Println("committed", n)
-		fmt.Println("compacting", n)
-		if err := w.Compact(ctx); err != nil {
+		if err := errors.Join(tell("compacting "+version), w.Compact(ctx)); err != nil {
 			return err
 		}
 	}
@@ -170,23 +161,12 @@ func compactForever(ctx context.Context, path string) error {
 // TestKillCompaction kills a process at many moments of a compaction: what is there afterwards is the newest load,
 // whole, and no unfinished file. ATSYNC_TEST_KILLS sets how often.
 func TestKillCompaction(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "acme.duckdb")
-	for round := range rounds(t, 3) {
-		acked := killOnce(t, path, fmt.Sprint("compacting ", lastLoad(t, path)+2), time.Duration(round%25)*4*time.Millisecond, "compact")
-		checkKilled(t, path, acked)
-		checkNoRemains(t, path)
+	h := newHarness(t)
+	h.Kill = h.kill(compactVariable)
+	for round := range pipelinetest.Kills(3) {
+		pipelinetest.TestKilled(t, &h.Harness, "compacting", 2, time.Duration(round%25)*4*time.Millisecond)
+		checkNoRemains(t, h.path)
 	}
-}
-
-// rounds is n, or what the environment asks for.
-func rounds(t *testing.T, n int) int {
-	t.Helper()
-	if text, ok := os.LookupEnv("ATSYNC_TEST_KILLS"); ok {
-		if _, err := fmt.Sscan(text, &n); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return n
 }
 
 func TestPruneKeepsWhatIsNeeded(t *testing.T) {

@@ -66,6 +66,7 @@ func (l *load) noteFrozen(s session, now time.Time) error {
 
 // describeColumn brings the row of a column up to date.
 func (l *load) describeColumn(s session, c schemas.Column, now time.Time) error {
+	l.renewed = true
 	return s.exec(`UPDATE _atsync.columns SET source = ?, udf = ?, type = ?, reference = ?, picklist = ?, queryable = ?, in_metadata = ?,
 		udf_id = nullif(?, 0), retired_at = CASE WHEN ? THEN coalesce(retired_at, ?) END, partial_since = nullif(?, 0)
 		WHERE entity = ? AND column_name = ?`,
@@ -78,6 +79,7 @@ func (l *load) describeNew(s session, n int, now time.Time) error {
 	if n == len(l.target) {
 		return nil
 	}
+	l.renewed = true
 	rows := make([]string, 0, len(l.target)-n)
 	for i, c := range l.target[n:] {
 		reference := "NULL"

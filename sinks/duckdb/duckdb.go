@@ -64,6 +64,7 @@ type Warehouse struct {
 	loadID  atomic.Int64
 	runID   atomic.Int64
 	storage string
+	memo    memo
 
 	mu       sync.Mutex
 	loading  map[string]*load // open loads by table

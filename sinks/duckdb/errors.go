@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -69,6 +70,7 @@ func diagnoses() []diagnosis {
 		{"different configuration", "%[1]s is open in this process: read the publication instead"},
 		{"not a valid DuckDB database", "%[1]s is not a DuckDB file: move it away, then sync again or put a copy of the publication in its place"},
 		{"Corrupt database file", "%[1]s is damaged: move it away, then sync again or put a copy of the publication in its place"},
+		{"Could not read enough bytes", "%[1]s is damaged: move it away, then sync again or put a copy of the publication in its place"},
 		{"Trying to read a database file with version", "%[1]s was written by a newer DuckDB: use the atsync that wrote it, or a newer one"},
 		{"database has been invalidated", "start atsync again; nothing committed is lost"},
 		{"No space left on device", "free space on the disk of %[2]s"},
@@ -105,6 +107,12 @@ func diagnose(path string, err error) (pipeline.Class, string) {
 		}
 	}
 	return pipeline.ClassSink, "nothing was changed: run again; if it stays, report it with the output of atsync version"
+}
+
+// damaged reports whether DuckDB could not make sense of a file.
+func damaged(err error) bool {
+	return slices.ContainsFunc([]string{"Could not read enough bytes", "Corrupt database file", "not a valid DuckDB database"},
+		func(text string) bool { return strings.Contains(err.Error(), text) })
 }
 
 func isLocked(err error) bool { return strings.Contains(err.Error(), "Could not set lock on file") }

@@ -48,13 +48,16 @@ type load struct {
 	begun   bool  // the transaction is open
 	loadID  int64 // 0 until given out
 	base    int64 // rows that were in the table before (fresh)
+	partial bool  // its first load is not complete: it has not been published yet
 	flushed bool  // some of the load is stored (fresh)
 	grown   bool  // the log may grow for its flushes
 	evolved bool  // a flush has changed what analysts see of the table's shape
+	renewed bool  // the table's description has changed since the last commit
 	insert  *insert
 	schema  *arrow.Schema // of the running insert
 	fetched int64
 
+	firstRead  time.Time      // of the oldest row staged
 	batches    int            // staged, empty ones left out
 	everywhere map[string]int // columns by how many of these had them
 	carried    []string       // columns whose stored values replaced rows keep, set by the merge
@@ -95,12 +98,13 @@ func (w *Warehouse) Begin(ctx context.Context, spec pipeline.LoadSpec) (pipeline
 
 func (l *load) begin(ctx context.Context) error {
 	var err error
-	if l.stored, err = l.w.columns(ctx, l.w.db, l.spec.Table.Entity.Name); err != nil {
+	if l.stored, err = l.w.columns(ctx, l.spec.Table.Entity.Name); err != nil {
 		return err
 	}
 	l.direct = true
 	if l.stored != nil {
-		err = l.w.db.QueryRowContext(ctx, `SELECT count(*) FROM `+mainTable(l.spec.Table.Name)).Scan(&l.base)
+		err = l.w.db.QueryRowContext(ctx, `SELECT count(*), (SELECT count(progress) > 0 FROM _atsync.checkpoints WHERE entity = ?)
+			FROM `+mainTable(l.spec.Table.Name), l.spec.Table.Entity.Name).Scan(&l.base, &l.partial)
 		l.direct = l.base == 0 || l.spec.Fresh
 	}
 	if err != nil {
@@ -146,6 +150,9 @@ func (l *load) stage(ctx context.Context, b pipeline.Batch) error {
 		}
 		if err := l.send(ctx, portion{b.Record, readAt}); err != nil {
 			return err
+		}
+		if l.fetched == 0 || readAt.Before(l.firstRead) {
+			l.firstRead = readAt
 		}
 		l.fetched += b.Record.NumRows()
 		l.batches++

@@ -10,6 +10,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	pipelinetest.TolerateFileLimits()
 	duckdb.CopyChild()
 	pipelinetest.KillChild(killHarness())
 	killChild()

@@ -37,6 +37,7 @@ func (w *Warehouse) SaveMetadata(ctx context.Context, entity string, m *schemas.
 		changed, err = w.saveMetadata(s, entity, m, at.UTC().Truncate(time.Microsecond))
 		return err
 	})
+	w.memo.forgetMetadata(entity)
 	return changed, w.fail(entity, "save metadata", err)
 }
 
@@ -48,14 +49,14 @@ func (w *Warehouse) saveMetadata(s session, entity string, m *schemas.Metadata, 
 	if err != nil {
 		return 0, err
 	}
-	stored, found, err := w.metadata(s.ctx, s.conn, entity)
+	stored, before, err := readMetadata(s.ctx, s.conn, entity)
 	if err != nil {
 		return 0, err
 	}
-	if found && stored.json == string(raw) {
+	if stored == string(raw) {
 		return 0, s.exec(`UPDATE _atsync.metadata SET read_at = ? WHERE entity = ?`, at, entity)
 	}
-	changed, err := w.savePicklists(s, entity, m, at, stored.at)
+	changed, err := w.savePicklists(s, entity, m, at, before)
 	if err != nil {
 		return 0, err
 	}
@@ -71,7 +72,7 @@ func (w *Warehouse) savePicklists(s session, entity string, m *schemas.Metadata,
 	if err != nil {
 		return 0, err
 	}
-	cols, err := w.columns(s.ctx, s.conn, entity)
+	cols, err := w.columns(s.ctx, entity)
 	if err != nil {
 		return 0, err
 	}

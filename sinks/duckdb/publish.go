@@ -24,6 +24,28 @@ type Publisher struct {
 	done int64 // the warehouse's version that target holds; -1: unknown
 }
 
+// What the warehouse remembers of its publication: as of when it is current, and how the file was left.
+const (
+	publishedAtKey   = "published_at"
+	publishedFileKey = "published_file"
+)
+
+// mark tells a file from what somebody makes of it, or puts in its place, later.
+func mark(info os.FileInfo) string {
+	return fmt.Sprintf("%d bytes of %s", info.Size(), info.ModTime().UTC().Format(time.RFC3339Nano))
+}
+
+// own reports whether the target is there as the last publication left it.
+func (p *Publisher) own(ctx context.Context) (bool, error) {
+	info, err := os.Stat(p.target)
+	if err != nil {
+		return false, nil //nolint:nilerr // whatever keeps it from being seen, Publish will say
+	}
+	var left string
+	err = p.w.db.QueryRowContext(ctx, `SELECT coalesce(max(value), '') FROM _atsync.info WHERE key = ?`, publishedFileKey).Scan(&left)
+	return left == mark(info), err
+}
+
 var _ pipeline.Publisher = (*Publisher)(nil)
 
 // NewPublisher returns a publisher to the file target, on any file system. The executable must call CopyChild.
@@ -53,14 +75,14 @@ func (p *Publisher) Check() error {
 }
 
 // Pending reports whether something that readers see was committed since the target was made, whether the views
-// are to be made anew, or whether there is no target. It knows of commits of earlier processes, too.
+// are to be made anew, or whether there is no target as it was made. It knows of commits of earlier processes, too.
 func (p *Publisher) Pending(ctx context.Context) (bool, error) {
-	if _, err := os.Stat(p.target); err != nil {
-		return true, nil //nolint:nilerr // whatever keeps it from being seen, Publish will say
+	if own, err := p.own(ctx); err != nil || !own {
+		return true, wrap(p.w.opts, "", "publish", err)
 	}
 	var pending bool
 	err := p.w.db.QueryRowContext(ctx, `WITH published AS (SELECT coalesce(max(value::TIMESTAMPTZ), '-infinity') AS since
-			FROM _atsync.info WHERE key = 'published_at')
+			FROM _atsync.info WHERE key = '`+publishedAtKey+`')
 		SELECT exists(FROM _atsync.loads, published WHERE ended_at > since AND (inserted + updated + deleted > 0 OR schema_changed))
 			OR exists(FROM _atsync.metadata, published WHERE changed_at > since)
 			OR exists(FROM _atsync.rejects, published WHERE acknowledged_at > since)`).Scan(&pending)
@@ -98,8 +120,12 @@ func (p *Publisher) publish(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	version, at := p.w.version.Load(), p.w.now()
-	if info, err := os.Stat(p.target); err == nil && p.done == version {
-		return info.Size(), nil
+	if p.done == version {
+		if own, err := p.own(ctx); err != nil {
+			return 0, err
+		} else if info, err := os.Stat(p.target); own && err == nil {
+			return info.Size(), nil
+		}
 	}
 	if err := p.makeRoom(); err != nil {
 		return 0, err
@@ -127,13 +153,16 @@ func (p *Publisher) publish(ctx context.Context) (int64, error) {
 	if err := syncDir(filepath.Dir(p.target)); err != nil {
 		return 0, err
 	}
-	return info.Size(), p.remember(ctx, version, at)
+	return info.Size(), p.remember(ctx, version, at, mark(info))
 }
 
-// remember notes in the warehouse as of when the target is current. It is no commit that readers see.
-func (p *Publisher) remember(ctx context.Context, version int64, at time.Time) error {
+// remember notes in the warehouse as of when the target is current, and its mark. It is no commit that readers see.
+func (p *Publisher) remember(ctx context.Context, version int64, at time.Time, mark string) error {
 	err := p.w.write(ctx, func(s session) error {
-		return saveInfo(s, "published_at", at.Format(time.RFC3339Nano))
+		if err := saveInfo(s, publishedAtKey, at.Format(time.RFC3339Nano)); err != nil {
+			return err
+		}
+		return saveInfo(s, publishedFileKey, mark)
 	})
 	if err != nil {
 		return err
@@ -235,44 +264,4 @@ func syncDir(dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
-}
-
-// hydrate makes the warehouse from its publication if it is missing: checkpoints, tombstones and history
-// included, so that a lost disk costs no first load. The publication is no file that DuckDB has open here.
-func hydrate(ctx context.Context, opts Options) error {
-	if opts.Hydrate == nil {
-		opts.Hydrate = func(_ context.Context, to string) (bool, error) { return copyPublication(opts.From, to) }
-	}
-	if _, err := os.Stat(opts.Path); !errors.Is(err, os.ErrNotExist) {
-		return nil //nolint:nilerr // it is there, or opening it will say what is wrong
-	}
-	// The log of a warehouse that is gone does not belong to this one.
-	if err := os.Remove(opts.Path + ".wal"); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	part := fmt.Sprintf("%s.partial-%d-%d", opts.Path, os.Getpid(), time.Now().UnixNano())
-	defer func() { _ = os.Remove(part) }() // a second name of the warehouse by then
-	if made, err := opts.Hydrate(ctx, part); err != nil || !made {
-		return err
-	}
-	// A link, unlike a rename, never replaces what another process has made in the meantime.
-	if err := os.Link(part, opts.Path); errors.Is(err, os.ErrExist) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	opts.Logger.InfoContext(ctx, "the warehouse was missing and is made anew from its publication", "path", opts.Path)
-	return syncDir(filepath.Dir(opts.Path))
-}
-
-// copyPublication is the Hydrate of a publication that is a DuckDB file.
-func copyPublication(from, to string) (bool, error) {
-	if from == "" {
-		return false, nil
-	}
-	err := copyFile(from, to)
-	if _, missing := os.Stat(from); errors.Is(missing, os.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
 }

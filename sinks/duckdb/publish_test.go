@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -210,4 +211,90 @@ func TestPendingKnowsWhatAnEarlierProcessCommitted(t *testing.T) {
 	pending(true, "committed by an earlier process")
 	publish(t, duckdb.NewPublisher(w, target))
 	pending(false, "published by this one")
+}
+
+// TestDamagedPublicationIsMadeAnew: what somebody has done to the published file is found and made good, though nothing was committed.
+func TestDamagedPublicationIsMadeAnew(t *testing.T) {
+	dir := t.TempDir()
+	w := open(t, filepath.Join(dir, "work", "acme.duckdb"))
+	defer w.Close()
+	target := filepath.Join(dir, "acme.duckdb")
+	p := duckdb.NewPublisher(w, target)
+	loadVersion(t, w, testTable(), 100, 1)
+	publish(t, p)
+	old, err := os.ReadFile(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	loadVersion(t, w, testTable(), 100, 2)
+	publish(t, p)
+	for name, damage := range map[string]func() error{
+		"deleted":      func() error { return os.Remove(target) },
+		"truncated":    func() error { return os.Truncate(target, 5000) },
+		"an older one": func() error { return os.WriteFile(target, old, 0o600) },
+		"other bytes": func() error {
+			content, err := os.ReadFile(target)
+			clear(content[8192:])
+			return errors.Join(err, os.WriteFile(target, content, 0o600))
+		},
+	} {
+		if err := damage(); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range []*duckdb.Publisher{p, duckdb.NewPublisher(w, target)} { // that of another process sees it, too
+			if pending, err := p.Pending(t.Context()); err != nil || !pending {
+				t.Errorf("%s: pending %v, error %v", name, pending, err)
+			}
+		}
+		publish(t, p)
+		if got := published(t, target); got != "100 v2 v2" {
+			t.Errorf("%s: %s", name, got)
+		}
+		if pending, err := p.Pending(t.Context()); err != nil || pending {
+			t.Errorf("%s, made good: pending %v, error %v", name, pending, err)
+		}
+	}
+}
+
+// TestHydrateRefusesDamage: a warehouse is not made of a publication that can't be read, and nothing stays in its place.
+func TestHydrateRefusesDamage(t *testing.T) {
+	dir := t.TempDir()
+	path, target := filepath.Join(dir, "work", "acme.duckdb"), filepath.Join(dir, "acme.duckdb")
+	w := open(t, path)
+	loadVersion(t, w, testTable(), 5000, 1)
+	publish(t, duckdb.NewPublisher(w, target))
+	if err := errors.Join(w.Close(), os.Remove(path)); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{"cut": whole[:len(whole)/2], "empty": nil, "no database": []byte("not a database, but long enough to look at")} {
+		if err := os.WriteFile(target, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w, err := duckdb.Open(t.Context(), duckdb.Options{Path: path, Tenant: "acme", From: target, LockWait: -1})
+		if e, ok := errors.AsType[*pipeline.Error](err); !ok || e.Class != pipeline.ClassSink || !strings.Contains(e.Remedy, target) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err == nil {
+			_ = w.Close()
+		}
+		if diff := cmp.Diff([]string(nil), databases(t, filepath.Dir(path))); diff != "" {
+			t.Errorf("%s (-want +got): %s", name, diff)
+		}
+		_ = os.Remove(path)
+	}
+}
+
+// databases returns the files of a folder that are warehouses or parts of them.
+func databases(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	for _, name := range files(t, dir) {
+		if strings.Contains(name, ".duckdb") && !strings.HasSuffix(name, ".lock") {
+			names = append(names, name)
+		}
+	}
+	return names
 }

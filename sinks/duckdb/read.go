@@ -157,6 +157,10 @@ func readError(tenant, path string, err error) error {
 		return &pipeline.Error{Class: pipeline.ClassSink, Tenant: tenant, Op: "open publication", Err: err,
 			Remedy: "run `atsync sync` first: it makes the publication"}
 	}
+	if _, named := errors.AsType[*pipeline.Error](err); !named && path != "" && damaged(err) {
+		return &pipeline.Error{Class: pipeline.ClassSink, Tenant: tenant, Op: "open publication", Err: err,
+			Remedy: path + " is damaged: run `atsync sync`, which makes it anew"}
+	}
 	return wrap(Options{Path: path, Tenant: tenant}, "", "open publication", err)
 }
 

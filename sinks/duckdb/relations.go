@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -48,7 +49,7 @@ func onlyQuery(ctx context.Context, db *sql.DB, query string) error {
 	})
 }
 
-// Relation is a table or a view of a publication.
+// Relation is a table or a view of a publication. A table of Parquet files, which a catalog has as a view, is a table.
 type Relation struct {
 	Tenant, Schema, Name string
 	View                 bool
@@ -74,6 +75,18 @@ func Relations(ctx context.Context, db *sql.DB) (out []Relation, err error) {
 	}
 	if err := rows.Err(); err != nil {
 		return nil, readError("", "", err)
+	}
+	for _, files := range slices.Clone(out) {
+		if files.View || files.Schema != "_atsync" || files.Name != "files" {
+			continue
+		}
+		tables, err := texts(ctx, db, `SELECT DISTINCT table_schema || '.' || table_name FROM `+files.SQL())
+		if err != nil {
+			return nil, readError(files.Tenant, "", err)
+		}
+		for i, r := range out {
+			out[i].View = r.View && (r.Tenant != files.Tenant || !slices.Contains(tables, r.Schema+"."+r.Name))
+		}
 	}
 	return out, nil
 }

@@ -13,22 +13,41 @@ import (
 )
 
 func TestSink(t *testing.T) {
-	pipelinetest.TestSink(t, func(t *testing.T) pipelinetest.Harness {
-		h := &harness{path: filepath.Join(t.TempDir(), "acme.duckdb"), now: time.Now}
-		h.open(t)
-		t.Cleanup(func() { h.close(t) })
-		return pipelinetest.Harness{Sink: h, Rows: h.rows, Reopen: func(t *testing.T) {
-			h.close(t)
-			h.open(t)
-		}, Clock: func(now func() time.Time) { h.now = now }}
-	})
+	pipelinetest.TestSink(t, func(t *testing.T) pipelinetest.Harness { return newHarness(t).Harness })
 }
 
 // harness is a warehouse that can be closed and opened again under its users.
 type harness struct {
+	pipelinetest.Harness
 	*duckdb.Warehouse
 	path string
 	now  func() time.Time
+}
+
+func newHarness(t *testing.T) *harness {
+	t.Helper()
+	h := &harness{path: filepath.Join(t.TempDir(), "acme.duckdb"), now: time.Now}
+	h.open(t)
+	t.Cleanup(func() { h.close(t) })
+	h.Harness = pipelinetest.Harness{
+		Sink: h, Rows: h.rows, Kill: h.kill(killVariable),
+		Reopen: func(t *testing.T) {
+			h.close(t)
+			h.open(t)
+		},
+		Full:  func(t *testing.T) func() { return pipelinetest.LimitFiles(t, 64<<10) },
+		Clock: func(now func() time.Time) { h.now = now },
+	}
+	return h
+}
+
+// kill is Harness.Kill with a process that works as the variable says.
+func (h *harness) kill(variable string) func(*testing.T, string, time.Duration) []string {
+	return func(t *testing.T, mark string, delay time.Duration) []string {
+		h.close(t)
+		defer h.open(t)
+		return pipelinetest.KillProcess(t, []string{variable + "=" + h.path}, mark, delay)
+	}
 }
 
 func open(t *testing.T, path string) *duckdb.Warehouse {

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/atsync/atsync/pipeline"
 	"github.com/atsync/atsync/schemas"
@@ -21,23 +20,18 @@ func (w *Warehouse) stream(ctx context.Context, entity string) (st pipeline.Stre
 	if st.Checkpoint, err = checkpoint(ctx, w.db, entity); err != nil {
 		return st, err
 	}
-	cols, err := w.columns(ctx, w.db, entity)
-	if err != nil {
+	if st.Columns, err = w.columns(ctx, entity); err != nil {
 		return st, err
 	}
-	st.Columns = cols
-	meta, _, err := w.metadata(ctx, w.db, entity)
+	meta, err := w.metadata(ctx, entity)
 	if err != nil {
 		return st, err
 	}
 	st.Metadata, st.MetadataAt = meta.parsed, meta.at
-	if cols == nil {
+	if st.Columns == nil {
 		return st, nil
 	}
-	table, err := w.tableOf(ctx, entity)
-	if err != nil {
-		return st, err
-	}
+	table := schemas.TableName(entity)
 	var maxID sql.NullInt64
 	err = w.db.QueryRowContext(ctx, `SELECT count(*) FILTER (WHERE _deleted_at IS NULL), max(id) FROM `+mainTable(table)).
 		Scan(&st.LiveRows, &maxID)
@@ -52,14 +46,20 @@ func (w *Warehouse) stream(ctx context.Context, entity string) (st pipeline.Stre
 }
 
 // checkpoint reads an entity's checkpoint, zero if it has none.
-func checkpoint(ctx context.Context, q querier, entity string) (cp pipeline.Checkpoint, err error) {
+func checkpoint(ctx context.Context, q querier, entity string) (pipeline.Checkpoint, error) {
+	cp, err := scanCheckpoint(q.QueryRowContext(ctx, `SELECT `+checkpointColumns+` FROM _atsync.checkpoints WHERE entity = ?`, entity), entity)
+	return cp, noRows(err)
+}
+
+// checkpointColumns are those that scanCheckpoint takes.
+const checkpointColumns = `complete_through, full_at, reread_at, parent_load, coalesce(parent_id, 0), coalesce(log_loads::VARCHAR, '{}'),
+	coalesce(progress::VARCHAR, '')`
+
+func scanCheckpoint(row *sql.Row, entity string) (cp pipeline.Checkpoint, err error) {
 	var logs, progress string
-	err = q.QueryRowContext(ctx, `SELECT complete_through, full_at, reread_at, parent_load, coalesce(parent_id, 0),
-			coalesce(log_loads::VARCHAR, '{}'), coalesce(progress::VARCHAR, '')
-		FROM _atsync.checkpoints WHERE entity = ?`, entity).
-		Scan(when(&cp.CompleteThrough), when(&cp.FullAt), when(&cp.RereadAt), &cp.ParentLoad, &cp.ParentID, &logs, &progress)
+	err = row.Scan(when(&cp.CompleteThrough), when(&cp.FullAt), when(&cp.RereadAt), &cp.ParentLoad, &cp.ParentID, &logs, &progress)
 	if err != nil {
-		return cp, noRows(err)
+		return cp, err
 	}
 	if err := json.Unmarshal([]byte(logs), &cp.LogLoads); err != nil {
 		return cp, fmt.Errorf("checkpoint of %s: %w", entity, err)
@@ -92,35 +92,6 @@ func same(p *pipeline.Progress, stored string) bool {
 	return err == nil && text == stored
 }
 
-func (w *Warehouse) tableOf(ctx context.Context, entity string) (table string, err error) {
-	err = w.db.QueryRowContext(ctx, `SELECT any_value(table_name) FROM _atsync.columns WHERE entity = ?`, entity).Scan(&table)
-	return table, err
-}
-
-// columns reads the shape of an entity's table, nil if it has none.
-func (w *Warehouse) columns(ctx context.Context, q querier, entity string) (shape, error) {
-	rows, err := q.QueryContext(ctx, `SELECT column_name, source, udf, type, coalesce(reference, ''), picklist, queryable, in_metadata,
-		coalesce(udf_id, 0), retired_at IS NOT NULL, coalesce(partial_since, 0) FROM _atsync.columns WHERE entity = ? ORDER BY ordinal`, entity)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }() // rows.Err tells
-	var out shape
-	for rows.Next() {
-		var c schemas.Column
-		var sqlType string
-		if err := rows.Scan(&c.Name, &c.Source, &c.UDF, &sqlType, &c.Reference, &c.Picklist, &c.Queryable, &c.InMetadata,
-			&c.UDFID, &c.Retired, &c.PartialSince); err != nil {
-			return nil, err
-		}
-		if c.Type, err = schemas.ParseSQLType(sqlType); err != nil {
-			return nil, fmt.Errorf("column %s: %w", c.Name, err)
-		}
-		out = append(out, c)
-	}
-	return out, rows.Err()
-}
-
 // Changed returns the ids written or tombstoned by loads after the given one, and the newest load among
 // the table's rows.
 func (w *Warehouse) Changed(ctx context.Context, table string, after int64) ([]int64, int64, error) {
@@ -150,26 +121,6 @@ func (w *Warehouse) changed(ctx context.Context, table string, after int64) (ids
 		return nil, 0, err
 	}
 	return ids, newest, s.end(nil)
-}
-
-// storedMetadata is an entity's row of _atsync.metadata.
-type storedMetadata struct {
-	parsed *schemas.Metadata
-	json   string
-	at     time.Time
-}
-
-func (w *Warehouse) metadata(ctx context.Context, q querier, entity string) (m storedMetadata, found bool, err error) {
-	err = q.QueryRowContext(ctx, `SELECT metadata::VARCHAR, read_at FROM _atsync.metadata WHERE entity = ?`, entity).
-		Scan(&m.json, when(&m.at))
-	if err != nil {
-		return m, false, noRows(err)
-	}
-	m.parsed = new(schemas.Metadata)
-	if err := json.Unmarshal([]byte(m.json), m.parsed); err != nil {
-		return m, true, fmt.Errorf("stored metadata of %s: %w", entity, err)
-	}
-	return m, true, nil
 }
 
 // Recall returns a value that Remember keeps, or "".

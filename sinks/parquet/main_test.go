@@ -10,7 +10,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	pipelinetest.TolerateFileLimits()
 	duckdb.CopyChild()
+	setCredentials()
+	killRemoteChild()
 	pipelinetest.KillChild(killHarness())
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("database/sql.(*DB).connectionOpener"))
 }

@@ -61,8 +61,6 @@ type File struct {
 	MaxID *int64 `json:"max_id,omitempty"`
 	From  *int64 `json:"from,omitempty"` // the file takes ids from here up to the next file's; none: from the least
 	Sum   string `json:"sum"`            // of what the rows say of their version; of all columns where there is none
-
-	Sorted bool `json:"-"` // the rows lie in order in the warehouse
 }
 
 // View is a view of the warehouse, as SQL that makes it.

@@ -2,7 +2,7 @@
 //
 // A tenant's folder holds for each table a link to its newest generation, catalog.duckdb with the same tables and
 // views over explicit file names, and manifest.json, which lists every file. A generation is a folder that never
-// changes once it is linked: files of up to 50,000 rows, sorted by id, with hard links to those of the generation
+// changes once it is linked: files of up to 50,000 rows, each a range of ids, with hard links to those of the generation
 // before that still hold. Which files still hold is found by comparing a sum of each file's rows with the warehouse, so
 // that only what changed is written and nothing has to be remembered between publications. A table's version becomes
 // visible by one rename, of its link; that of all tables together by the rename of the catalog.

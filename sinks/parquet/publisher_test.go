@@ -122,6 +122,7 @@ func TestPublisher(t *testing.T) {
 	pipelinetest.TestPublisher(t, func(t *testing.T) *pipelinetest.PublisherHarness {
 		ahead := time.Duration(0)
 		h := newHarness(t, parquet.Options{Now: func() time.Time { return time.Now().Add(ahead) }})
+		h.Full = func(t *testing.T) func() { return pipelinetest.LimitFiles(t, 4<<10) }
 		h.Pass = func(*testing.T) { ahead += parquet.DefaultGrace }
 		h.Versions = func(t *testing.T) int {
 			folders, err := os.ReadDir(filepath.Join(h.out, ".generations", "widgets"))

@@ -14,7 +14,7 @@ const (
 	mostRows  = 50_000
 	leastRows = 4_000
 	wantFiles = 20 // of a table
-	wantNew   = 8  // more, since the newest tenth of a table, where most changes are, is cut finer
+	wantNew   = 4  // more, since the newest tenth of a table, where most changes are, is cut finer
 )
 
 // fileRows is how many rows a file of a table gets, and one of its newest tenth.
@@ -39,7 +39,7 @@ func (t Table) measure(ctx context.Context, conn *sql.Conn, old []File) ([]File,
 			bounds = append(bounds, f.From)
 		}
 	}
-	files, err := t.measureRanges(ctx, conn, bounds, false)
+	files, err := t.measureRanges(ctx, conn, bounds)
 	if err != nil {
 		return nil, err
 	}
@@ -66,13 +66,12 @@ func (t Table) measure(ctx context.Context, conn *sql.Conn, old []File) ([]File,
 	if len(cut) == len(files) {
 		return files, nil
 	}
-	return t.measureRanges(ctx, conn, cut, false)
+	return t.measureRanges(ctx, conn, cut)
 }
 
-// measureFirst cuts a table that has no files yet. Of rows that lie in order already, as after a first load, sorting
-// would be a third of the cost of writing them, so it looks for those.
+// measureFirst cuts a table that has no files yet.
 func (t Table) measureFirst(ctx context.Context, conn *sql.Conn) ([]File, error) {
-	whole, err := t.measureRanges(ctx, conn, []*int64{nil}, false)
+	whole, err := t.measureRanges(ctx, conn, []*int64{nil})
 	if err != nil || whole[0].Rows == 0 {
 		return whole, err
 	}
@@ -81,22 +80,17 @@ func (t Table) measureFirst(ctx context.Context, conn *sql.Conn) ([]File, error)
 	if err != nil {
 		return nil, err
 	}
-	return t.measureRanges(ctx, conn, append([]*int64{nil}, cut...), true)
+	return t.measureRanges(ctx, conn, append([]*int64{nil}, cut...))
 }
 
-// measureRanges counts and sums up the rows of ranges that begin at the given ids, in one pass over narrow columns. With
-// order it tells, too, which of them lie in order.
-func (t Table) measureRanges(ctx context.Context, conn *sql.Conn, from []*int64, order bool) ([]File, error) {
+// measureRanges counts and sums up the rows of ranges that begin at the given ids, in one pass over narrow columns.
+func (t Table) measureRanges(ctx context.Context, conn *sql.Conn, from []*int64) ([]File, error) {
 	files := make([]File, len(from))
 	for i := range files {
 		files[i] = File{From: from[i], Sum: "0"}
 	}
-	sorted, rows := "false", `SELECT `+versionColumns()+`, `+rangeOf(from, 0)+` AS n FROM `+t.name()
-	if order {
-		sorted = `bool_and(coalesce(id > before OR n <> n_before, true)) AND count(*) FILTER (n_before IS DISTINCT FROM n) = 1`
-		rows = `SELECT *, lag(n) OVER () AS n_before, lag(id) OVER () AS before FROM (` + rows + `)`
-	}
-	res, err := conn.QueryContext(ctx, `SELECT n, count(*), min(id), max(id), `+t.sum()+`, `+sorted+` FROM (`+rows+`) AS t GROUP BY n`)
+	res, err := conn.QueryContext(ctx, `SELECT n, count(*), min(id), max(id), `+t.sum()+` FROM (
+		SELECT `+versionColumns()+`, `+rangeOf(from, 0)+` AS n FROM `+t.name()+`) AS t GROUP BY n`)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +98,7 @@ func (t Table) measureRanges(ctx context.Context, conn *sql.Conn, from []*int64,
 	for res.Next() {
 		var n, least, greatest int64
 		var f File
-		if err := res.Scan(&n, &f.Rows, &least, &greatest, &f.Sum, &f.Sorted); err != nil {
+		if err := res.Scan(&n, &f.Rows, &least, &greatest, &f.Sum); err != nil {
 			return nil, err
 		}
 		f.From, f.MinID, f.MaxID = from[n], &least, &greatest
@@ -177,7 +171,7 @@ func (t Table) query(f File) string {
 		return q + " WHERE false"
 	}
 	q += fmt.Sprintf(" WHERE id BETWEEN %d AND %d", *f.MinID, *f.MaxID)
-	if !f.Sorted {
+	if f.Rows > rowGroup { // within a row group, order is of no use to readers, and sorting a third of the cost
 		q += " ORDER BY id"
 	}
 	return q

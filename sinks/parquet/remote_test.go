@@ -1,7 +1,7 @@
 package parquet_test
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -23,6 +23,16 @@ import (
 	"github.com/atsync/atsync/sinks/parquet"
 	"github.com/atsync/atsync/sinks/parquet/bucket"
 )
+
+// setCredentials lets this process, and those that it starts, sign in to every store.
+func setCredentials() {
+	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s3cret", "AWS_REGION": "eu-west-1",
+		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"} {
+		if err := os.Setenv(name, value); err != nil {
+			panic(err)
+		}
+	}
+}
 
 // store is an S3 service in this process, with one bucket, that can be told to fail.
 type store struct {
@@ -77,10 +87,6 @@ func newStore(t *testing.T) *store {
 		service.ServeHTTP(w, r)
 	}))
 	t.Cleanup(s.Close)
-	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s3cret", "AWS_REGION": "eu-west-1",
-		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"} {
-		t.Setenv(name, value)
-	}
 	return s
 }
 
@@ -94,6 +100,16 @@ func (s *store) open(t *testing.T) *bucket.Bucket {
 	}
 	t.Cleanup(func() { _ = b.Close() })
 	return b
+}
+
+// manifest is what the bucket's readers look at first.
+func (s *store) manifest(t *testing.T) (m parquet.Manifest) {
+	t.Helper()
+	raw, _, err := s.open(t).Read(t.Context(), parquet.ManifestName)
+	if err = cmp.Or(err, json.Unmarshal(raw, &m)); err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
 
 // remote is a warehouse with its publication in a bucket.
@@ -153,16 +169,7 @@ func (r *remote) start(t *testing.T) {
 // byManifest reads as somebody does who has the bucket's manifest: only what it names.
 func byManifest(t *testing.T, s *store) reader {
 	t.Helper()
-	b := s.open(t)
-	raw, _, err := b.Read(t.Context(), parquet.ManifestName)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var m parquet.Manifest
-	if err := json.NewDecoder(bytes.NewReader(raw)).Decode(&m); err != nil {
-		t.Fatal(err)
-	}
-	db := openMemory(t)
+	b, m, db := s.open(t), s.manifest(t), openMemory(t)
 	return func(t *testing.T, table string, by ...string) ([]map[string]string, bool) {
 		for _, m := range m.Tables {
 			if strings.ReplaceAll(m.Link, "/", ".") != table {
@@ -182,9 +189,11 @@ func byManifest(t *testing.T, s *store) reader {
 
 // TestRemotePublisher holds the publication in a bucket to what is asked of every publisher.
 func TestRemotePublisher(t *testing.T) {
+	t.Parallel()
 	pipelinetest.TestPublisher(t, func(t *testing.T) *pipelinetest.PublisherHarness {
 		s, ahead := newStore(t), time.Duration(0)
 		r := newRemote(t, s, func() time.Time { return time.Now().Add(ahead) })
+		r.Full = func(t *testing.T) func() { return pipelinetest.LimitFiles(t, 4<<10) }
 		r.Pass = func(*testing.T) { ahead += parquet.DefaultGrace }
 		r.Versions = func(t *testing.T) (n int) {
 			objects, err := s.open(t).List(t.Context())
@@ -214,11 +223,12 @@ func TestRemotePublisher(t *testing.T) {
 
 // TestRemoteQuery runs the query that docs/outputs.md gives to readers with DuckDB, on a copy of the folder.
 func TestRemoteQuery(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	r := newRemote(t, s, nil)
 	for v := range 3 { // objects of older versions lie beside
 		r.load(t, v+1, upTo(0, 9_000)...)
-		r.publish(t)
+		r.push(t)
 	}
 	b, dir := s.open(t), t.TempDir()
 	objects, err := b.List(t.Context())

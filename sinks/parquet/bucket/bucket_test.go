@@ -1,6 +1,9 @@
 package bucket_test
 
 import (
+	"bytes"
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +14,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -241,16 +246,38 @@ func TestSwap(t *testing.T) {
 	}
 }
 
+// TestParts: a file that goes in parts arrives whole.
+func TestParts(t *testing.T) {
+	b, dir := open(t, serve(t, "s3")), t.TempDir()
+	content := make([]byte, 17<<20)
+	for i := range content {
+		content[i] = byte(i >> 10)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "file"), content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := b.Upload(t.Context(), "x/large.parquet", filepath.Join(dir, "file"))
+	if err = cmp.Or(err, b.Download(t.Context(), "x/large.parquet", filepath.Join(dir, "back"))); err != nil {
+		t.Fatal(err)
+	}
+	back, err := os.ReadFile(filepath.Join(dir, "back"))
+	if err != nil || !bytes.Equal(content, back) {
+		t.Errorf("%d bytes came back, %v", len(back), err)
+	}
+	if objects, err := b.List(t.Context()); err != nil || objects["x/large.parquet"].Bytes != int64(len(content)) {
+		t.Errorf("%v, %v", objects, err)
+	}
+}
+
 // TestErrors: what a service answers becomes an error with a remedy, and without a secret.
 func TestErrors(t *testing.T) {
 	url := serve(t, "s3")
-	closed := httptest.NewServer(http.NotFoundHandler())
-	closed.Close()
+	t.Setenv("AWS_MAX_ATTEMPTS", "1")
 	for name, where := range map[string][2]string{
-		"no bucket":  {strings.Replace(url, "lake", "other", 1), "status 404 NoSuchBucket (create the bucket"},
-		"no service": {"s3://lake/msp?use_path_style=true&endpoint=" + closed.URL, "check the credentials of the process"},
-		"an option":  {"s3://lake/msp?regoin=x", "unknown query parameter"},
-		"a scheme":   {"ftp://lake/msp", "no driver registered"},
+		"no bucket": {strings.Replace(url, "lake", "other", 1), "status 404 NoSuchBucket (create the bucket"},
+		"an option": {"s3://lake/msp?regoin=s3cret", "unknown query parameter"},
+		"a scheme":  {"ftp://lake/msp?key=s3cret", "no driver registered"},
+		"no URL":    {"s3://lake/%zz?key=s3cret", "invalid URL escape"},
 	} {
 		err := func() error {
 			b, err := bucket.Open(t.Context(), where[0])
@@ -264,5 +291,64 @@ func TestErrors(t *testing.T) {
 		if !ok || e.Class != pipeline.ClassSink || !strings.Contains(err.Error(), where[1]) || strings.Contains(err.Error(), "s3cret") || e.Remedy == "" {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestNoCredentials: what the machine answers that has no role to give is not taken for the bucket's answer.
+func TestNoCredentials(t *testing.T) {
+	url := serve(t, "s3")
+	for _, code := range []int{http.StatusForbidden, http.StatusNotFound} {
+		machine := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }))
+		defer machine.Close()
+		t.Setenv("AWS_ACCESS_KEY_ID", "")
+		t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", machine.URL)
+		_, _, err := open(t, url).Read(t.Context(), "x")
+		e, ok := errors.AsType[*pipeline.Error](err)
+		if !ok || !strings.Contains(e.Remedy, "credentials of the process") || !strings.Contains(err.Error(), "credentials") {
+			t.Errorf("%d: %v", code, err)
+		}
+	}
+}
+
+// TestHangs: what does not answer in time is told so, whatever it was doing.
+func TestHangs(t *testing.T) {
+	started := make(chan struct{}, 100)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // only then it is seen that the client has gone
+		if strings.HasSuffix(r.URL.Path, "/half") {
+			w.Header().Set("Content-Length", "1000")
+			_, _ = w.Write(make([]byte, 500))
+			w.(http.Flusher).Flush()
+		}
+		started <- struct{}{}
+		<-r.Context().Done()
+	}))
+	defer s.Close()
+	url := serve(t, "s3")
+	url = url[:strings.Index(url, "endpoint=")] + "endpoint=" + s.URL
+	b, file := open(t, url), filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, ask := range map[string]func(context.Context) error{
+		"read":            func(ctx context.Context) error { _, _, err := b.Read(ctx, "x"); return err },
+		"read half":       func(ctx context.Context) error { _, _, err := b.Read(ctx, "half"); return err },
+		"download half":   func(ctx context.Context) error { return b.Download(ctx, "half", file+"2") },
+		"list":            func(ctx context.Context) error { _, err := b.List(ctx); return err },
+		"swap":            func(ctx context.Context) error { return b.Swap(ctx, "x", []byte("{}"), "") },
+		"swap over other": func(ctx context.Context) error { return b.Swap(ctx, "x", []byte("{}"), b.Never()) },
+		"upload":          func(ctx context.Context) error { return b.Upload(ctx, "x", file) },
+		"delete":          func(ctx context.Context) error { return b.Delete(ctx, "x") },
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+		err := ask(ctx)
+		cancel()
+		e, ok := errors.AsType[*pipeline.Error](err)
+		if !ok || e.Class != pipeline.ClassSink || !strings.Contains(e.Remedy, "does not answer") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if len(started) == 0 {
+		t.Error("nobody asked")
 	}
 }

@@ -35,6 +35,9 @@ func status(err error) (int, string) {
 	return 0, ""
 }
 
+// unsigned reports whether S3 was not even asked, since there are no credentials: a status then is of the service that was to give some.
+func unsigned(err error) bool { return strings.Contains(err.Error(), "get credentials:") }
+
 // noBucket reports whether it is the bucket that is not there.
 func noBucket(err error) bool {
 	_, code := status(err)
@@ -56,6 +59,9 @@ func rights(scheme string) string {
 func fail(op, where, scheme string, err error) error {
 	e := &pipeline.Error{Class: pipeline.ClassSink, Op: op + " " + strings.TrimRight(where, "/")}
 	code, name := status(err)
+	if unsigned(err) {
+		code = 0
+	}
 	switch {
 	case errors.Is(err, context.Canceled):
 		e.Class, e.Err = pipeline.ClassCanceled, context.Canceled

@@ -1,0 +1,109 @@
+package duckdb
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/atsync/atsync/schemas"
+)
+
+// memo is what a warehouse has read of its own description: nobody else changes it while the file is open, and a run asks
+// for it several times an entity. It is safe for concurrent use.
+type memo struct {
+	mu     sync.Mutex
+	shapes map[string]shape // by entity; nil: not read yet
+	meta   map[string]storedMetadata
+}
+
+// storedMetadata is an entity's row of _atsync.metadata.
+type storedMetadata struct {
+	parsed *schemas.Metadata // shared: it must not be changed
+	at     time.Time
+}
+
+// columns returns the shape of an entity's table as it is committed, nil if it has none.
+func (w *Warehouse) columns(ctx context.Context, entity string) (shape, error) {
+	w.memo.mu.Lock()
+	defer w.memo.mu.Unlock()
+	if w.memo.shapes == nil {
+		shapes, err := readShapes(ctx, w.db)
+		if err != nil {
+			return nil, err
+		}
+		w.memo.shapes = shapes
+	}
+	return slices.Clone(w.memo.shapes[entity]), nil
+}
+
+// metadata returns an entity's metadata as it is committed, zero if it has none.
+func (w *Warehouse) metadata(ctx context.Context, entity string) (storedMetadata, error) {
+	w.memo.mu.Lock()
+	defer w.memo.mu.Unlock()
+	if m, ok := w.memo.meta[entity]; ok {
+		return m, nil
+	}
+	var m storedMetadata
+	raw, at, err := readMetadata(ctx, w.db, entity)
+	if err != nil {
+		return m, err
+	}
+	if raw != "" {
+		m = storedMetadata{new(schemas.Metadata), at}
+		if err := json.Unmarshal([]byte(raw), m.parsed); err != nil {
+			return m, fmt.Errorf("stored metadata of %s: %w", entity, err)
+		}
+	}
+	if w.memo.meta == nil {
+		w.memo.meta = map[string]storedMetadata{}
+	}
+	w.memo.meta[entity] = m
+	return m, nil
+}
+
+// forgetShapes has them read anew, after a commit that has changed one.
+func (m *memo) forgetShapes() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.shapes = nil
+}
+
+// forgetMetadata has an entity's read anew, after it was saved.
+func (m *memo) forgetMetadata(entity string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.meta, entity)
+}
+
+// readShapes reads the shapes of all tables by entity.
+func readShapes(ctx context.Context, q querier) (map[string]shape, error) {
+	rows, err := q.QueryContext(ctx, `SELECT entity, column_name, source, udf, type, coalesce(reference, ''), picklist, queryable, in_metadata,
+		coalesce(udf_id, 0), retired_at IS NOT NULL, coalesce(partial_since, 0) FROM _atsync.columns ORDER BY entity, ordinal`)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }() // rows.Err tells
+	shapes := map[string]shape{}
+	for rows.Next() {
+		var c schemas.Column
+		var entity, sqlType string
+		if err := rows.Scan(&entity, &c.Name, &c.Source, &c.UDF, &sqlType, &c.Reference, &c.Picklist, &c.Queryable, &c.InMetadata,
+			&c.UDFID, &c.Retired, &c.PartialSince); err != nil {
+			return nil, err
+		}
+		if c.Type, err = schemas.ParseSQLType(sqlType); err != nil {
+			return nil, fmt.Errorf("column %s of %s: %w", c.Name, entity, err)
+		}
+		shapes[entity] = append(shapes[entity], c)
+	}
+	return shapes, rows.Err()
+}
+
+// readMetadata reads an entity's metadata as it is stored, "" if there is none.
+func readMetadata(ctx context.Context, q querier, entity string) (raw string, at time.Time, err error) {
+	err = q.QueryRowContext(ctx, `SELECT metadata::VARCHAR, read_at FROM _atsync.metadata WHERE entity = ?`, entity).Scan(&raw, when(&at))
+	return raw, at, noRows(err)
+}
