@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -32,21 +31,22 @@ import (
 // HTTP, but for the connections, which are pipes, since a bubble's clock stands still while something waits for a network.
 type hours struct {
 	*testing.T
-	dir      string
-	data     *autotasktest.Data // of all tenants
-	wires    *pipes
-	names    []string
-	mu       sync.Mutex
-	handlers map[string]*autotasktest.Handler // by host
-	r        *rand.Rand                       // of the faults
-	due      map[string][]time.Time           // by tenant: when syncs fell due that were started or skipped
-	open     map[string]bool
-	most     hourUse // of memory, since the hour began
-	overlaps int
-	jobs     map[string]int // by kind
-	texts    []string       // of errors
-	skips    int
-	edits    int
+	dir       string
+	data      *autotasktest.Data // of all tenants
+	wires     *pipes
+	names     []string
+	mu        sync.Mutex
+	handlers  map[string]*autotasktest.Handler // by host
+	r         *rand.Rand                       // of the faults
+	due       map[string][]time.Time           // by tenant: when syncs fell due that were started or skipped
+	open      map[string]bool
+	published map[string]time.Time // by file
+	most      hourUse              // of memory, since the hour began
+	overlaps  int
+	jobs      map[string]int // by kind
+	texts     []string       // of errors
+	skips     int
+	edits     int
 }
 
 // hoursEntities have a change stamp, have none, and are a parent's.
@@ -69,7 +69,7 @@ func TestTenantsForHours(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		h := &hours{T: t, dir: dir, data: autotasktest.Generate(autotasktest.Tiny(), 7, time.Now()), wires: newPipes(), r: rand.New(rand.NewPCG(7, 7)),
-			handlers: map[string]*autotasktest.Handler{}, due: map[string][]time.Time{}, open: map[string]bool{}, jobs: map[string]int{}}
+			handlers: map[string]*autotasktest.Handler{}, due: map[string][]time.Time{}, open: map[string]bool{}, published: map[string]time.Time{}, jobs: map[string]int{}}
 		server := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 		go func() { _ = server.Serve(h.wires) }() // ends with ErrServerClosed
 		defer func() { _ = server.Close() }()
@@ -257,7 +257,7 @@ func (h *hours) start(publish time.Duration) (d *daemon.Daemon, stop func()) {
 			return nil, err
 		}
 		site := s.(*daemonSite)
-		site.publisher = stamped{site.publisher, t.PublishPath}
+		site.publisher = stamped{site.publisher, h, t.PublishPath}
 		return &counted{site, h}, nil
 	}
 	d, err := daemon.New(daemon.Options{Config: cfg, Load: h.load, Open: open, Recall: recallFacts, Maintain: w.upkeep, Logger: log})
@@ -298,16 +298,26 @@ func (c *counted) Close() error {
 	return c.daemonSite.Close()
 }
 
-// stamped gives publications the bubble's time.
+// stamped knows by the bubble's clock when it has published: the file's own time is that of the machine.
 type stamped struct {
 	publisher
+	h    *hours
 	path string
 }
 
 func (s stamped) Publish(ctx context.Context) (pipeline.Publication, error) {
 	p, err := s.publisher.Publish(ctx)
-	now := time.Now()
-	return p, errors.Join(err, os.Chtimes(s.path, now, now))
+	s.h.mu.Lock()
+	defer s.h.mu.Unlock()
+	s.h.published[s.path] = time.Now()
+	return p, err
+}
+
+func (s stamped) Published() (time.Time, bool) {
+	_, ok := s.publisher.Published()
+	s.h.mu.Lock()
+	defer s.h.mu.Unlock()
+	return s.h.published[s.path], ok
 }
 
 // edit changes the source.
