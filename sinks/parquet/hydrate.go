@@ -40,11 +40,17 @@ func (p *Publisher) loadWhole() (*Manifest, error) {
 	case err != nil:
 		return nil, err
 	}
+	dir, remedy := folder{root: p.opts.Folder}, "put the file back, or remove "+p.opts.Folder+" and sync: everything is read anew"
 	for _, t := range m.Tables {
 		for _, f := range t.Files {
-			if !(folder{root: p.opts.Folder}).holds(f) {
-				return nil, p.refuse("put the file back, or remove "+p.opts.Folder+" and sync: everything is read anew",
-					"%s is missing or has another size than %d bytes", f.Path, f.Bytes)
+			if !dir.holds(f) {
+				return nil, p.refuse(remedy, "%s is missing or has another size than %d bytes", f.Path, f.Bytes)
+			}
+			if f.Hash == "" {
+				continue
+			}
+			if got, err := hashFile(dir.path(f.Path)); err != nil || got != f.Hash {
+				return nil, errors.Join(err, p.refuse(remedy, "%s is not what was written there", f.Path))
 			}
 		}
 	}

@@ -61,6 +61,7 @@ type File struct {
 	MaxID *int64 `json:"max_id,omitempty"`
 	From  *int64 `json:"from,omitempty"` // the file takes ids from here up to the next file's; none: from the least
 	Sum   string `json:"sum"`            // of what the rows say of their version; of all columns where there is none
+	Hash  string `json:"hash,omitempty"` // of the file, by hashFile; none in what an older atsync has written
 }
 
 // View is a view of the warehouse, as SQL that makes it.

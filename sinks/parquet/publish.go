@@ -183,9 +183,9 @@ func (p *Publisher) write(ctx context.Context, conn *sql.Conn, t *Table, kept []
 		if kept[i] != nil {
 			name = path.Base(kept[i].Path)
 			err = p.dir.share(kept[i].Path, dir+"/"+name)
-			f.Bytes = kept[i].Bytes
-		} else {
-			f.Bytes, err = p.copyOut(ctx, conn, t, *f, dir+"/"+name)
+			f.Bytes, f.Hash = kept[i].Bytes, kept[i].Hash
+		} else if f.Bytes, err = p.copyOut(ctx, conn, t, *f, dir+"/"+name); err == nil {
+			f.Hash, err = hashFile(p.dir.path(dir + "/" + name))
 		}
 		if err != nil {
 			return err

@@ -1,6 +1,7 @@
 package parquet_test
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -300,17 +301,25 @@ func TestPlain(t *testing.T) {
 func TestHydrateRefusesDamage(t *testing.T) {
 	h := newHarness(t, parquet.Options{})
 	h.load(t, 1, upTo(0, 4_500)...)
-	table := h.publish(t)
-	if err := os.Truncate(filepath.Join(h.out, table.Files[1].Path), 60); err != nil {
+	name := filepath.Join(h.out, h.publish(t).Files[1].Path)
+	good, err := os.ReadFile(name)
+	if err != nil {
 		t.Fatal(err)
 	}
-	to := filepath.Join(t.TempDir(), "w.duckdb")
-	made, err := parquet.Hydrate(t.Context(), h.out, "acme", to)
-	if e, ok := errors.AsType[*pipeline.Error](err); made || !ok || !strings.Contains(e.Remedy, "put the file back") {
-		t.Errorf("%v, %v", made, err)
-	}
-	if _, err := os.Stat(to); !errors.Is(err, os.ErrNotExist) {
-		t.Error("a file was left")
+	flipped := bytes.Clone(good)
+	flipped[len(flipped)/3] ^= 4 // a reader might well not notice
+	for what, raw := range map[string][]byte{"truncated": good[:60], "one bit": flipped} {
+		if err := os.WriteFile(name, raw, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		to := filepath.Join(t.TempDir(), "w.duckdb")
+		made, err := parquet.Hydrate(t.Context(), h.out, "acme", to)
+		if e, ok := errors.AsType[*pipeline.Error](err); made || !ok || !strings.Contains(e.Remedy, "put the file back") {
+			t.Errorf("%s: %v, %v", what, made, err)
+		}
+		if _, err := os.Stat(to); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: a file was left", what)
+		}
 	}
 }
 
