@@ -191,7 +191,7 @@ func (h *hours) configure(publish time.Duration) *config.Config {
 	h.Helper()
 	var b strings.Builder
 	fmt.Fprintf(&b, "data_dir: ./data\npublish: {every: %s}\nautotask: {discovery_url: \"http://127.0.0.1:1\"}\n", publish)
-	fmt.Fprintf(&b, "sync: {schedule: \"* * * * *\", entities: [%s], verify: \"@every 6h\", maintain: \"@every 8h\"}\ntenants:\n", strings.Join(hoursEntities(), ", "))
+	fmt.Fprintf(&b, "sync: {schedule: \"* * * * *\", entities: [%s], verify: \"@every 6h\", maintain: \"40 */4 * * *\"}\ntenants:\n", strings.Join(hoursEntities(), ", "))
 	for i, name := range h.names {
 		host := fmt.Sprintf("127.0.0.1:%d", 1000+i)
 		h.mu.Lock()

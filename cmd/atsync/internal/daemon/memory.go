@@ -88,13 +88,6 @@ func (m *memory) lastRun(command string, entities []string) time.Time {
 	return oldest
 }
 
-// worked reports whether anything was ever run.
-func (m *memory) worked() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.facts.Runs) > 0
-}
-
 // abridge sorts runs, the newest first, and bounds what they take.
 func abridge(runs []pipeline.Run) []pipeline.Run {
 	slices.SortStableFunc(runs, func(a, b pipeline.Run) int { return b.StartedAt.Compare(a.StartedAt) })

@@ -154,10 +154,7 @@ func (d *Daemon) lastRun(ctx context.Context, job app.Job) (time.Time, error) {
 			want = append(want, e.Name)
 		}
 	}
-	if last := m.lastRun(command(job.Kind), want); job.Kind != app.Maintain || !last.IsZero() || m.worked() {
-		return last, nil
-	}
-	return time.Now(), nil // there is nothing yet to look after
+	return m.lastRun(command(job.Kind), want), nil
 }
 
 // recall reads what an earlier process has left of a tenant, once, before any job has its warehouse.
