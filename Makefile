@@ -41,7 +41,14 @@ screenshots: ## Take the pictures in docs/images anew
 	ATSYNC_SCREENSHOTS=$(CURDIR)/docs/images $(GO) test -count=1 -tags pages -timeout 5m -run TestPages $(PAGES)
 
 .PHONY: lint
-lint: golangci vuln ## Check style, layers and known vulnerabilities
+lint: golangci windows vuln ## Check style, layers, code for Windows and known vulnerabilities
+
+# What differs by system, and needs no C compiler.
+WINDOWS_PACKAGES := ./schemas ./pipeline $(addprefix ./cmd/atsync/internal/,app config console daemon lockfile secret service)
+
+.PHONY: windows
+windows: ## Check the code for Windows, as far as that goes without a C compiler for it
+	CGO_ENABLED=0 GOOS=windows GOARCH=amd64 $(GO) vet $(WINDOWS_PACKAGES)
 
 .PHONY: golangci
 golangci: $(GOLANGCI) ## Run golangci-lint alone

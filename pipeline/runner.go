@@ -120,8 +120,9 @@ func (s *run) perform(ctx context.Context) (Run, error) {
 // StopWithin.
 func (r *Runner) afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
 	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
+	forget := func() bool { return true }
 	if r.StopWithin > 0 {
-		context.AfterFunc(ctx, func() {
+		forget = context.AfterFunc(ctx, func() {
 			timer := time.NewTimer(r.StopWithin)
 			defer timer.Stop()
 			select {
@@ -131,7 +132,10 @@ func (r *Runner) afterwards(ctx context.Context) (context.Context, context.Cance
 			}
 		})
 	}
-	return after, cancel
+	return after, func() {
+		forget() // ctx may live for years, and would keep all that the run had
+		cancel()
+	}
 }
 
 // unfinished notes in the run's record that what was read could not be recorded or shown to readers.

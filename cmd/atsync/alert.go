@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -153,17 +154,20 @@ func (e *env) alertSender(cfg *config.Config) *alert.Sender {
 	return &alert.Sender{Resolve: e.resolver(cfg).Resolve}
 }
 
-// watchAlerts tells targets of what is wrong, until the returned function is called after ctx has ended.
-func (e *env) watchAlerts(ctx context.Context, cfg *config.Config, d *daemon.Daemon) (wait func()) {
+// newAlerts makes what watches for alerts, and its sender.
+func (e *env) newAlerts(cfg *config.Config) (*alert.Watcher, *alert.Sender) {
 	sender := e.alertSender(cfg)
-	log := e.logger(e.stderr, cfg)
-	w := alert.New(alert.Options{Feed: d, Send: sender.Send, File: filepath.Join(cfg.DataDir, "alerts.json"), Logger: log})
+	return alert.New(alert.Options{Send: sender.Send, File: filepath.Join(cfg.DataDir, "alerts.json"), Logger: e.logger(e.stderr, cfg)}), sender
+}
+
+// watchAlerts tells targets of what is wrong with a daemon, until the returned function is called after ctx has ended.
+func watchAlerts(ctx context.Context, w *alert.Watcher, sender *alert.Sender, d *daemon.Daemon, log *slog.Logger) (wait func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		defer sender.CloseIdle()
-		if crash := panics.Try(func() { w.Run(ctx) }); crash != nil {
+		if crash := panics.Try(func() { w.Run(ctx, d) }); crash != nil {
 			log.Error("alerts crashed; nobody is told of any until the next start", "panic", crash.Value, "stack", string(crash.Stack))
 		}
 	}()

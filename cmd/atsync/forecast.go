@@ -13,6 +13,7 @@ import (
 	"github.com/atsync/atsync/cmd/atsync/internal/config"
 	"github.com/atsync/atsync/cmd/atsync/internal/console"
 	"github.com/atsync/atsync/pipeline"
+	"github.com/atsync/atsync/schemas"
 )
 
 // liveShare is how much of a database's requests an hour a sync may use, all integrations together counted.
@@ -52,11 +53,16 @@ type tempo struct {
 	runs pace            // of all schedules together
 	own  pace            // of the tenant's own schedule, which entities follow that are in no group
 	of   map[string]pace // of the group that an entity is in
+
+	verify pace // of the tenant's verifications
 }
 
 // tempoOf counts the runs of a tenant's schedules.
 func tempoOf(t config.TenantConfig, now time.Time) tempo {
 	out := tempo{own: paceOf(t.Schedule, now.In(t.Location)), of: map[string]pace{}}
+	if t.Verify != nil {
+		out.verify = paceOf(t.Verify, now.In(t.Location))
+	}
 	for _, s := range t.Schedules {
 		if s.Group == "" {
 			out.runs.perDay += out.own.perDay
@@ -90,8 +96,9 @@ type forecast struct {
 	RunsPerHour int64    `json:"runs_in_busiest_hour"`
 	Requests    int64    `json:"requests"`                 // of the next run
 	Later       int64    `json:"requests_later"`           // of each run after it
-	Daily       int64    `json:"requests_per_day"`         // on the schedule, the next run left out
-	BusiestHour int64    `json:"requests_in_busiest_hour"` // what comes once a day included
+	Verify      int64    `json:"requests_verify"`          // of each verification that finds no difference; 0: there are none
+	Daily       int64    `json:"requests_per_day"`         // on the schedule, verifications included, the next run left out
+	BusiestHour int64    `json:"requests_in_busiest_hour"` // a verification and what comes once a day included
 	Threshold   int64    `json:"threshold"`                // requests an hour, all integrations together
 	Assumed     bool     `json:"threshold_assumed"`        // nobody has asked
 	Used        int64    `json:"used"`                     // now, by all integrations
@@ -124,10 +131,27 @@ func predict(p pipeline.Preview, t tempo) forecast {
 			once += s.Daily
 		}
 	}
+	if t.verify.perDay > 0 {
+		f.Verify = verifying(p.Streams)
+		daily += float64(f.Verify) * t.verify.perDay
+		f.BusiestHour += f.Verify * t.verify.perHour
+		once += f.Verify * t.verify.perHour
+	}
 	f.Daily = int64(math.Ceil(daily))
 	f.Share = float64(f.BusiestHour) / float64(f.Threshold)
 	f.judge(p.Streams, once)
 	return f
+}
+
+// verifying is what a verification asks for that finds no difference: a login, and a count for each entity that has one.
+func verifying(streams []pipeline.StreamPlan) int64 {
+	n := int64(1)
+	for _, s := range streams {
+		if e, ok := schemas.Lookup(s.Entity); ok && e.Countable() && s.ErrorClass != pipeline.ClassAbsent {
+			n++
+		}
+	}
+	return n
 }
 
 // judge says in words whether the requests fit into what live work may use.

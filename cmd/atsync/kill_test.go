@@ -28,6 +28,8 @@ type victim struct {
 	server *autotasktest.Server
 	dir    string
 	rounds int
+
+	prepare func(*exec.Cmd) // changes how a daemon is started; may be nil
 }
 
 func newVictim(t *testing.T) *victim {

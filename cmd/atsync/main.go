@@ -25,6 +25,7 @@ import (
 
 func main() {
 	duckdb.CopyChild() // does not return in a child that copies a warehouse
+	noCores()
 	tolerateFileLimits()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)

@@ -225,6 +225,9 @@ func (f forecast) words(p pipeline.Preview) string {
 		line("schedule %s (%s): no run in the next four weeks", f.Schedule, f.Timezone)
 	} else {
 		line("schedule %s (%s): %s a day, %d in the busiest hour", strings.Join(append([]string{f.Schedule}, f.Groups...), ", "), f.Timezone, runsWord(f.RunsPerDay), f.RunsPerHour)
+		if f.Verify > 0 {
+			line("  a verification that finds no difference: %s requests", console.Count(f.Verify))
+		}
 		line("  %s requests a day; busiest hour %s, %.1f %% of %s%s", console.Count(f.Daily), console.Count(f.BusiestHour),
 			100*f.Share, console.Count(f.Threshold), map[bool]string{true: " (assumed)"}[f.Assumed])
 	}

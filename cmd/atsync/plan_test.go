@@ -157,6 +157,12 @@ func TestPredict(t *testing.T) {
 	if f.Daily-want != streams[0].Daily+streams[1].Daily || f.BusiestHour != 60*(streams[0].Later+1)+streams[1].Later+1+streams[0].Daily+streams[1].Daily {
 		t.Errorf("with a group: %+v", f)
 	}
+	// verifications count each entity, after a login
+	runs := pace{96, 4}
+	with, without := predict(p, tempo{runs: runs, own: runs, verify: pace{2, 1}}), predict(p, tempo{runs: runs, own: runs})
+	if with.Verify != 3 || without.Verify != 0 || with.Daily-without.Daily != 2*3 || with.BusiestHour-without.BusiestHour != 3 {
+		t.Errorf("with verifications: %+v, without: %+v", with, without)
+	}
 }
 
 // TestPlanFitsANarrowTerminal: names whole where they can be, and no line beyond the edge.

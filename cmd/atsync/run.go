@@ -26,10 +26,10 @@ func newRunCommand(e *env) *cobra.Command {
 		GroupID: groupSync,
 		Short:   "Sync all tenants by their schedules until stopped",
 		Long: "Syncs every tenant, and every group of entities that has a schedule of its own,\n" +
-			"when the configuration says so, and verifies them daily. A tenant does one thing\n" +
-			"at a time, so many tenants as run.max_tenants work side by side, and what goes\n" +
-			"wrong with one does not touch the others. What was missed while nothing ran is\n" +
-			"made up for at the start.\n\n" +
+			"when the configuration says so, verifies them daily and maintains them weekly. A\n" +
+			"tenant does one thing at a time, so many tenants as run.max_tenants work side by\n" +
+			"side, and what goes wrong with one does not touch the others. What was missed\n" +
+			"while nothing ran is made up for at the start.\n\n" +
 			"SIGTERM and Ctrl-C end it within 30 seconds and lose nothing. SIGHUP reads the\n" +
 			"configuration anew; if it is broken, the old one stays in force. On http.listen\n" +
 			"it serves the status pages, /-/healthy, /-/ready, /metrics and POST /-/reload.\n\n" +
@@ -39,7 +39,7 @@ func newRunCommand(e *env) *cobra.Command {
 			"  atsync --config /etc/atsync/config.yaml run\n" +
 			"  atsync --json run 2>>/var/log/atsync.log",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return e.run(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return e.runAnywhere(cmd.Context()) },
 	}
 }
 
@@ -73,8 +73,9 @@ func (e *env) run(ctx context.Context) error {
 	w := e.newWiring(cfg, log)
 	w.lockWait = daemonLockWait
 	w.secrets = &secret.Cache{Resolver: e.resolver(cfg), Keep: keepSecrets}
+	watcher, sender := e.newAlerts(cfg)
 	d, err := daemon.New(daemon.Options{
-		Config: cfg, Load: e.loadConfig, Open: w.openSite, Recall: recallFacts,
+		Config: cfg, Load: e.loadConfig, Open: w.openSite, Recall: recallFacts, Maintain: w.upkeep, Alerts: watcher.Firing,
 		Listener: listener, Pages: e.newPages(ctx, cfg, buildVersion().Version), Environ: e.environ, Version: buildVersion().Version, Logger: log,
 	})
 	if err != nil {
@@ -92,7 +93,7 @@ func (e *env) run(ctx context.Context) error {
 			}
 		}
 	}()
-	told := e.watchAlerts(ctx, cfg, d)
+	told := watchAlerts(ctx, watcher, sender, d, log)
 	defer told()
 	return d.Run(ctx)
 }
@@ -111,6 +112,17 @@ func (w wiring) openSite(ctx context.Context, t config.TenantConfig, trace *pipe
 		return nil, err
 	}
 	return &daemonSite{s, w}, nil
+}
+
+// upkeep is what maintain does, for one of the daemon's jobs.
+func (w wiring) upkeep(ctx context.Context, t config.TenantConfig, log *slog.Logger) error {
+	w.log = log
+	m, err := maintainOne(ctx, w, t, maintainOptions{})
+	if err == nil {
+		log.Info("maintained", "bytes_before", m.Bytes, "bytes_after", m.After, "compacted", m.Compacted, "runs_removed", m.RunsPruned.Runs,
+			"raw_bytes_removed", m.RawPruned.Bytes, "generations_removed", m.Generations)
+	}
+	return err
 }
 
 // Runner implements daemon.Site.

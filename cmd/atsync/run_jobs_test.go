@@ -134,14 +134,18 @@ func (v *victim) idle(d *daemon.Daemon, tenants []string) {
 }
 
 // resident is the memory of this process in KB; 0 where that can't be told.
-func resident(t *testing.T) (kb int64) {
+func resident(t *testing.T) int64 { return memoryOf(t, "VmRSS:") }
+
+// memoryOf returns a line of /proc/self/status in KB: VmRSS is all that is in memory, RssAnon what of it is not the program itself or a file,
+// parts of which the system loads and drops as it likes.
+func memoryOf(t *testing.T, line string) (kb int64) {
 	t.Helper()
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return 0
 	}
-	_, line, _ := strings.Cut(string(text), "VmRSS:")
-	if _, err := fmt.Sscan(line, &kb); err != nil {
+	_, rest, _ := strings.Cut(string(text), line)
+	if _, err := fmt.Sscan(rest, &kb); err != nil {
 		t.Fatal(err)
 	}
 	return kb

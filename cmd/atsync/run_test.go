@@ -47,7 +47,10 @@ func (v *victim) daemonIn(environ []string) *daemonProcess {
 	d := &daemonProcess{T: v.T, cmd: v.command(new(bytes.Buffer)), lines: make(chan string, 10000), done: make(chan struct{})}
 	d.cmd.Args = append(d.cmd.Args[:len(d.cmd.Args)-1], "--json", "run")
 	d.cmd.Env = append(slices.Clip(environ), "ATSYNC_HTTP__LISTEN=127.0.0.1:0")
-	d.cmd.Stderr = nil
+	d.cmd.Stderr, d.cmd.Dir = nil, v.dir
+	if v.prepare != nil {
+		v.prepare(d.cmd)
+	}
 	out, err := d.cmd.StderrPipe()
 	if err != nil {
 		v.Fatal(err)

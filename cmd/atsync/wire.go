@@ -53,6 +53,7 @@ type wiring struct {
 	log       *slog.Logger
 	patience  time.Duration // how long a request waits for quota; 0: an hour
 	lockWait  time.Duration // how long another process may hold a warehouse; 0: 5 s
+	threads   int           // of DuckDB's for a warehouse; 0: its own choice
 }
 
 // newWiring returns the wiring of a command: one transport for all tenants, and one quota for those of one database.
@@ -71,7 +72,7 @@ func (e *env) resolver(cfg *config.Config) secret.Resolver {
 // returns where the tenant's web pages are, "" while nobody knows.
 func (w wiring) options(cfg config.TenantConfig, lockWait time.Duration, webURL func() string) duckdb.Options {
 	opts := duckdb.Options{
-		Path: cfg.WorkPath, Tenant: cfg.Name, From: cfg.PublishPath, LockWait: lockWait, Logger: w.log,
+		Path: cfg.WorkPath, Tenant: cfg.Name, From: cfg.PublishPath, LockWait: lockWait, Logger: w.log, Threads: w.threads,
 		TimeZone: cfg.Location.String(), WebURL: webURL,
 	}
 	if cfg.SinkType == config.SinkParquet {

@@ -60,7 +60,7 @@ func readChunks(ctx context.Context, db Queryer) (out []pipeline.Chunk, err erro
 
 // hasChunks reports whether there is such a table: a publication of an older atsync has none.
 func hasChunks(ctx context.Context, db Queryer) (bool, error) {
-	rows, err := db.QueryContext(ctx, `SELECT 1 FROM duckdb_columns() WHERE schema_name = '_atsync' AND table_name = 'chunks' LIMIT 1`)
+	rows, err := db.QueryContext(ctx, `SELECT 1 FROM duckdb_tables() WHERE schema_name = '_atsync' AND table_name = 'chunks' LIMIT 1`)
 	if err != nil {
 		return false, err
 	}

@@ -20,6 +20,8 @@ import (
 // handle in a map and goes when its statement ends.
 const feedFunction = "_atsync_feed"
 
+var errNoFeed = errors.New("there is no feed")
+
 // A portion is one record with the value of its rows' _synced_at.
 type portion struct {
 	rec    arrow.RecordBatch
@@ -92,7 +94,7 @@ func (f *feeds) find(args []any) (duckdb.ChunkTableSource, error) {
 	defer f.mu.Unlock()
 	fd, ok := f.open[id]
 	if !ok {
-		return nil, fmt.Errorf("no feed %d", id)
+		return nil, fmt.Errorf("%w %d", errNoFeed, id)
 	}
 	return fd, nil
 }

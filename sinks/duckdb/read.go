@@ -263,8 +263,7 @@ func readRunsWhere(ctx context.Context, db Queryer, clause string, arg any) (out
 
 // quotaColumn selects a run's quota, which a publication made before format 2 does not have.
 func quotaColumn(ctx context.Context, db Queryer) (expr string, err error) {
-	rows, err := db.QueryContext(ctx, `SELECT 1 FROM duckdb_columns() WHERE database_name = current_database()
-		AND schema_name = '_atsync' AND table_name = 'runs' AND column_name = 'quota'`)
+	rows, err := db.QueryContext(ctx, `SELECT 1 FROM pragma_table_info('_atsync.runs') WHERE name = 'quota'`)
 	if err != nil {
 		return "", err
 	}

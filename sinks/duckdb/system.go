@@ -137,7 +137,7 @@ func (w *Warehouse) createSystem(ctx context.Context) error {
 // format returns the format version of the file, 0 for a new one.
 func (w *Warehouse) format(ctx context.Context) (int, error) {
 	var tables int
-	err := w.db.QueryRowContext(ctx, `SELECT count(*) FROM duckdb_columns() WHERE schema_name = '_atsync' AND table_name = 'info'`).Scan(&tables)
+	err := w.db.QueryRowContext(ctx, `SELECT count(*) FROM duckdb_tables() WHERE schema_name = '_atsync' AND table_name = 'info'`).Scan(&tables)
 	if err != nil || tables == 0 {
 		return 0, err
 	}

@@ -84,6 +84,8 @@ type rig struct {
 	mu   sync.Mutex
 	told map[string][]string // by target's first kind or URL
 	fail map[string]error
+
+	watcher *alert.Watcher // the newest
 }
 
 const twoTargets = `
@@ -132,12 +134,13 @@ func (r *rig) send(_ context.Context, target config.AlertTarget, notices []alert
 // start runs a Watcher until the returned function is called.
 func (r *rig) start() (stop func()) {
 	r.Helper()
-	w := alert.New(alert.Options{Feed: r.feed, Send: r.send, File: r.file})
+	w := alert.New(alert.Options{Send: r.send, File: r.file})
+	r.watcher = w
 	ctx, cancel := context.WithCancel(r.Context())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		w.Run(ctx)
+		w.Run(ctx, r.feed)
 	}()
 	return func() {
 		cancel()

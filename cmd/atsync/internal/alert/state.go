@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/atsync/atsync/cmd/atsync/internal/config"
+	"github.com/atsync/atsync/cmd/atsync/internal/daemon"
 )
 
 // active is an alert that is wrong, or was and has not been told to be right again.
@@ -137,6 +138,26 @@ func (s *state) due(name string, target config.AlertTarget, repeat time.Duration
 		keys, notices = append(keys, key), append(notices, n)
 	}
 	return keys, notices
+}
+
+// firing returns what is wrong and who was told of it, the newest first.
+func (s *state) firing() []daemon.Alert {
+	out := []daemon.Alert{}
+	for _, key := range slices.Sorted(maps.Keys(s.Active)) {
+		a := s.Active[key]
+		if !a.EndedAt.IsZero() {
+			continue
+		}
+		one := daemon.Alert{Kind: string(a.Kind), Tenant: a.Tenant, Summary: a.Summary, Remedy: a.Remedy, Since: a.Since.UTC(), Event: a.Event, Told: []daemon.Told{}}
+		for _, target := range slices.Sorted(maps.Keys(s.Told)) {
+			if at, ok := s.Told[target][key]; ok {
+				one.Told = append(one.Told, daemon.Told{Target: target, At: at.UTC()})
+			}
+		}
+		out = append(out, one)
+	}
+	slices.SortStableFunc(out, func(a, b daemon.Alert) int { return b.Since.Compare(a.Since) })
+	return out
 }
 
 // tell notes that a target was told.

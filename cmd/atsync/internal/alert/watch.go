@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/atsync/atsync/cmd/atsync/internal/config"
@@ -19,20 +20,23 @@ type Feed interface {
 
 // Options say what a Watcher works with.
 type Options struct {
-	Feed   Feed
 	Send   func(ctx context.Context, target config.AlertTarget, notices []Notice) error // Sender.Send
 	File   string                                                                       // where it keeps what was told
 	Logger *slog.Logger
 }
 
-// Watcher tells targets of alerts. Its one method may be called once.
+// Watcher tells targets of alerts. Run may be called once, Firing at any time.
 type Watcher struct {
 	opts    Options
+	feed    Feed // while Run works
 	log     *slog.Logger
 	state   *state
 	written []byte
 	targets map[string]*delivery // by name
 	results chan result
+
+	mu     sync.Mutex
+	firing []daemon.Alert // as of the last look
 }
 
 // delivery is how a target is doing.
@@ -71,8 +75,9 @@ func New(opts Options) *Watcher {
 	return &Watcher{opts: opts, log: opts.Logger, state: s, targets: map[string]*delivery{}, results: make(chan result)}
 }
 
-// Run looks and tells until ctx ends, and a little longer for what is on its way.
-func (w *Watcher) Run(ctx context.Context) {
+// Run looks at the feed and tells until ctx ends, and a little longer for what is on its way.
+func (w *Watcher) Run(ctx context.Context, feed Feed) {
+	w.feed = feed
 	sending, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	ticker := time.NewTicker(lookEvery)
@@ -109,13 +114,26 @@ func (w *Watcher) busy() bool {
 	return false
 }
 
-// look applies the rules and sends what targets are to be told.
+// Firing returns what is wrong as of the last look, and who was told, the newest first.
+func (w *Watcher) Firing() []daemon.Alert {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Concat([]daemon.Alert{}, w.firing)
+}
+
+// show lets others see what is wrong.
+func (w *Watcher) show() {
+	firing := w.state.firing()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.firing = firing
+}
+
+// look applies the rules and sends what targets are to be told. Without a target the rules are for those who ask.
 func (w *Watcher) look(ctx context.Context, now time.Time) {
-	cfg := w.opts.Feed.Config()
-	if len(cfg.Alerts.Targets) == 0 {
-		return
-	}
-	w.state.apply(look(w.state, cfg.Alerts, w.opts.Feed.Tenants(), w.opts.Feed.StartedAt(), now), cfg.TenantNames(), now)
+	defer w.show()
+	cfg := w.feed.Config()
+	w.state.apply(look(w.state, cfg.Alerts, w.feed.Tenants(), w.feed.StartedAt(), now), cfg.TenantNames(), now)
 	w.tidy(cfg)
 	for name, target := range cfg.Alerts.Targets {
 		d := w.targets[name]
@@ -157,7 +175,8 @@ func (w *Watcher) done(r result, now time.Time) {
 	}
 	d.failures, d.after = 0, time.Time{}
 	w.state.tell(r.target, r.keys, r.notices, now)
-	w.tidy(w.opts.Feed.Config())
+	w.tidy(w.feed.Config())
+	w.show()
 	for _, n := range r.notices {
 		w.log.Info("told of an alert", "target", r.target, "state", string(n.State), "kind", string(n.Kind), "tenant", n.Tenant, "summary", n.Summary)
 	}

@@ -235,3 +235,49 @@ func TestABrokenFileStopsNobody(t *testing.T) {
 		stop()
 	})
 }
+
+// TestWhoAsksSeesWhatIsWrong: what fires and who was told of it; not what is right again; also where nobody is to be told.
+func TestWhoAsksSeesWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	simulate(t, func(r *rig) {
+		stop := r.start()
+		seen := func(after time.Duration) (out []string) {
+			time.Sleep(after)
+			for _, a := range r.watcher.Firing() {
+				text := a.Kind + " " + a.Tenant
+				for _, told := range a.Told {
+					text += " " + told.Target
+				}
+				if a.Since.IsZero() || a.Summary == "" {
+					t.Errorf("%+v", a)
+				}
+				out = append(out, text)
+			}
+			return out
+		}
+		if got := seen(time.Minute); len(got) != 0 {
+			t.Errorf("nothing is wrong: %q", got)
+		}
+		r.mu.Lock()
+		r.fail["email"] = errors.New("no mail today")
+		r.mu.Unlock()
+		r.feed.change("acme", func(s *daemon.TenantState) { s.Hold = &pipeline.Hold{Since: time.Now(), Reason: "401"} })
+		if got := seen(time.Minute); !slices.Equal(got, []string{"hold acme ops"}) {
+			t.Errorf("on hold: %q", got)
+		}
+		r.feed.change("acme", func(s *daemon.TenantState) { s.Hold = nil })
+		if got := seen(time.Minute); len(got) != 0 {
+			t.Errorf("right again: %q", got)
+		}
+		r.feed.mu.Lock()
+		cfg := *r.feed.cfg
+		cfg.Alerts.Targets = nil
+		r.feed.cfg = &cfg
+		r.feed.mu.Unlock()
+		r.feed.change("globex", func(s *daemon.TenantState) { s.Hold = &pipeline.Hold{Since: time.Now(), Reason: "401"} })
+		if got := seen(time.Minute); !slices.Equal(got, []string{"hold globex"}) {
+			t.Errorf("without targets: %q", got)
+		}
+		stop()
+	})
+}

@@ -99,6 +99,7 @@ type Sync struct {
 	Schema    string        `koanf:"schema" format:"enum=evolve|warn|freeze" default:"evolve" doc:"When fields change in Autotask: evolve adds and widens columns; warn does so and says it in the run's report; freeze leaves tables as they are and keeps new fields in _extra."`
 
 	Verify      string           `koanf:"verify" format:"cron or never" default:"@daily" doc:"When the daemon compares the rows with Autotask's and mends what differs: a schedule, or never."`
+	Maintain    string           `koanf:"maintain" format:"cron or never" default:"@weekly" doc:"When the daemon looks after what is on disk, as atsync maintain does: a schedule, or never."`
 	FreshWithin time.Duration    `koanf:"fresh_within" format:"min=0s" default:"0s" doc:"How old data may be until the daemon reports that it is not ready. 0s: twice the longest pause of the schedule and 15 minutes."`
 	Groups      map[string]Group `koanf:"groups" format:"group" doc:"Entities with a schedule of their own, by a name of your choice: lower-case letters, digits and underscores, a letter first."`
 }

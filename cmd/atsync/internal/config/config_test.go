@@ -117,7 +117,7 @@ func TestDefaults(t *testing.T) {
 		Log:      config.Log{Level: "info", Format: "auto"},
 		Sync: config.Sync{
 			Schedule: "*/15 * * * *", Timezone: "UTC", Entities: []string{"core"}, Overlap: 5 * time.Minute, FullEvery: 168 * time.Hour, Threads: 2, KeepRuns: 9600 * time.Hour, Schema: "evolve",
-			Verify: "@daily",
+			Verify: "@daily", Maintain: "@weekly",
 		},
 		Run: config.Run{MaxTenants: 4, CatchUp: "once"},
 	}

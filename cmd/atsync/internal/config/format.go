@@ -249,6 +249,14 @@ func parseCron(text string) (schedule cron.Schedule, err error) {
 	return cron.ParseStandard(text)
 }
 
+// parseCronOrNever returns nil for never.
+func parseCronOrNever(text string) (cron.Schedule, error) {
+	if text == never {
+		return nil, nil //nolint:nilnil // there is no schedule, and nothing is wrong
+	}
+	return parseCron(text)
+}
+
 func tenantName(s string) bool {
 	for i, c := range s {
 		letter := c >= 'a' && c <= 'z'

@@ -34,7 +34,8 @@ type TenantConfig struct {
 	Threads   int    // per entity
 	Schema    string // evolve, warn or freeze
 
-	Verify cron.Schedule // nil: never; to be asked with times in Location
+	Verify   cron.Schedule // nil: never; to be asked with times in Location
+	Maintain cron.Schedule // nil: never; likewise
 
 	FullEvery time.Duration // how long change stamps are trusted; 0: for ever
 
@@ -94,10 +95,11 @@ func (c *Config) Tenant(name string) (TenantConfig, error) {
 		PublishURL:   remote,
 		PublishEvery: c.Publish.Every,
 	}
-	if t.Sync.Verify != never {
-		if out.Verify, err = parseCron(t.Sync.Verify); err != nil {
-			return TenantConfig{}, configError(name, err)
-		}
+	if out.Verify, err = parseCronOrNever(t.Sync.Verify); err != nil {
+		return TenantConfig{}, configError(name, err)
+	}
+	if out.Maintain, err = parseCronOrNever(t.Sync.Maintain); err != nil {
+		return TenantConfig{}, configError(name, err)
 	}
 	if err := out.schedules(t.Sync); err != nil {
 		return TenantConfig{}, configError(name, err)

@@ -32,8 +32,12 @@ type Control interface {
 	Waiting() []app.Job
 	Last() []app.Status
 
+	// Alerts returns what is wrong now, as the rules of alerts see it, the newest first, and who was told.
+	Alerts() []Alert
+
 	// Trigger starts a job as soon as its tenant is free. The same job waiting or running already is an error of ClassPartial,
-	// an unknown tenant or group one of ClassConfig. Kinds: app.Sync (with a group or without), app.Verify, app.Release.
+	// an unknown tenant or group one of ClassConfig. Kinds: app.Sync (with a group or without), app.Verify,
+	// app.Maintain, app.Release.
 	Trigger(job app.Job) error
 	// Pause keeps a tenant's scheduled jobs from starting until Resume, also across restarts. A running one goes on.
 	Pause(tenant string) error
@@ -68,7 +72,6 @@ type TenantState struct {
 	Fresh    bool                `json:"fresh"`                     // every table is as current as its objective demands
 	Since    time.Time           `json:"complete_through,omitzero"` // the oldest table's; zero: some table was never read
 	Lag      float64             `json:"lag_seconds"`               // since then; -1: some table was never read
-	Within   float64             `json:"objective_seconds"`         // how large Lag may be
 }
 
 // TableState is how current a configured entity's table is.
@@ -112,6 +115,23 @@ type ReloadState struct {
 	FailedAt time.Time `json:"failed_at,omitzero"` // of the last reload, if it failed
 	Error    string    `json:"error,omitempty"`    // what is wrong with the file then: one problem a line
 	Restart  []string  `json:"restart,omitempty"`  // keys that were changed and take effect after a restart only
+}
+
+// Alert is something that is wrong, or an event of the last day.
+type Alert struct {
+	Kind    string    `json:"kind"`             // failure, stale, quota, drift, guard or hold: docs/alerts.md
+	Tenant  string    `json:"tenant,omitempty"` // empty for what concerns several
+	Summary string    `json:"summary"`
+	Remedy  string    `json:"remedy,omitempty"`
+	Since   time.Time `json:"since"`
+	Event   bool      `json:"event,omitempty"` // it has happened at Since, and has no end
+	Told    []Told    `json:"told"`            // by target; empty: nobody was, yet
+}
+
+// Told says when a target was told of an alert last.
+type Told struct {
+	Target string    `json:"target"`
+	At     time.Time `json:"at"`
 }
 
 // MostRuns is how many runs of a tenant are kept in memory.

@@ -61,6 +61,12 @@ type Options struct {
 	// Recall reads what an earlier process has left, without a Site. It is called once for each tenant, before its first job.
 	Recall func(ctx context.Context, t config.TenantConfig, runs int) (Facts, error)
 
+	// Maintain looks after what a tenant has on disk, before the warehouse is opened for the record of that. Nil: there are no such jobs.
+	Maintain func(ctx context.Context, t config.TenantConfig, log *slog.Logger) error
+
+	// Alerts returns what is wrong now, the newest first. Nil: nobody looks.
+	Alerts func() []Alert
+
 	Listener net.Listener // that HTTP is served on; nil: none. Run closes it
 	Pages    NewPages     // nil: none
 	Environ  []string     // NOTIFY_SOCKET and WATCHDOG_USEC of systemd's
@@ -91,7 +97,7 @@ var _ Control = (*Daemon)(nil)
 
 // New makes a daemon that does nothing until Run.
 func New(opts Options) (*Daemon, error) {
-	tenants, entries, err := resolve(opts.Config)
+	tenants, entries, err := resolve(opts.Config, opts.Maintain != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +124,7 @@ func New(opts Options) (*Daemon, error) {
 }
 
 // resolve works out what the daemon needs of a configuration.
-func resolve(cfg *config.Config) (map[string]config.TenantConfig, []app.Entry, error) {
+func resolve(cfg *config.Config, maintain bool) (map[string]config.TenantConfig, []app.Entry, error) {
 	tenants := map[string]config.TenantConfig{}
 	var entries []app.Entry
 	for _, name := range cfg.TenantNames() {
@@ -132,6 +138,9 @@ func resolve(cfg *config.Config) (map[string]config.TenantConfig, []app.Entry, e
 		}
 		if t.Verify != nil {
 			entries = append(entries, app.Entry{Job: app.Job{Tenant: name, Kind: app.Verify}, When: t.Verify, In: t.Location})
+		}
+		if t.Maintain != nil && maintain {
+			entries = append(entries, app.Entry{Job: app.Job{Tenant: name, Kind: app.Maintain}, When: t.Maintain, In: t.Location})
 		}
 	}
 	return tenants, entries, nil

@@ -98,6 +98,9 @@ func TestHTTP(t *testing.T) {
 		}
 		return nil
 	}
+	opts.Alerts = func() []daemon.Alert {
+		return []daemon.Alert{{Kind: "stale", Tenant: "globex"}, {Kind: "drift", Tenant: "globex", Event: true}, {Kind: "quota"}}
+	}
 	opts.Listener = listen(t, "127.0.0.1:0")
 	c := caller{t, "http://" + opts.Listener.Addr().String()}
 	_, stop := r.start(opts)
@@ -144,7 +147,7 @@ func (c caller) metrics() {
 	for _, want := range []string{
 		`atsync_runs_total{command="sync",status="ok",tenant="acme"} 1`, `atsync_runs_total{command="sync",status="failed",tenant="globex"} 1`,
 		`atsync_fresh{tenant="acme"} 1`, `atsync_fresh{tenant="globex"} 0`, `atsync_lag_seconds{tenant="globex"} -1`,
-		`atsync_failures_in_a_row{tenant="globex"} 1`, `atsync_config_reload_ok 0`, `atsync_build_info{version="test"} 1`,
+		`atsync_failures_in_a_row{tenant="globex"} 1`, `atsync_config_reload_ok 0`, `atsync_alerts_firing{kind="stale",tenant="globex"} 1`, `atsync_alerts_firing{kind="quota",tenant=""} 1`, `atsync_build_info{version="test"} 1`,
 		`atsync_requests_total{op="query",status="200",tenant="acme"} `, `atsync_rows_total{change="inserted",tenant="acme"} `, `atsync_table_lag_seconds{table="roles",tenant="acme"} `,
 	} {
 		if !strings.Contains(text, "\n"+want) {

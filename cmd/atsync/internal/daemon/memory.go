@@ -147,10 +147,14 @@ func (m *memory) begin(s app.Start, now time.Time) {
 	m.activity = &Activity{Job: s.Job, Trigger: s.Trigger, StartedAt: now, Streams: []Stream{}}
 }
 
-func (m *memory) end(err error) {
+func (m *memory) end(kind app.Kind, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.activity, m.last = nil, err
+	m.activity = nil
+	if kind == app.Maintain && err == nil {
+		return // that says nothing of Autotask
+	}
+	m.last = err
 	switch {
 	case err == nil:
 		m.failures = 0

@@ -132,6 +132,7 @@ func newGauges(d *Daemon) *gauges {
 	add("warehouse_bytes", "Size of the private warehouse.", "tenant")
 	add("publication_bytes", "Size of the published file.", "tenant")
 	add("publication_timestamp_seconds", "When the published file was made.", "tenant")
+	add("alerts_firing", "Alerts that are firing now; tenant is empty for what concerns several.", "tenant", "kind")
 	add("config_reload_ok", "0 if the last reload of the configuration failed.")
 	add("config_loaded_timestamp_seconds", "When the configuration in force was read.")
 	return g
@@ -153,6 +154,15 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	set("config_reload_ok", flag(reload.FailedAt.IsZero()))
 	set("config_loaded_timestamp_seconds", seconds(reload.LoadedAt))
 	set("waiting_jobs", float64(len(g.d.Waiting())))
+	firing := map[[2]string]float64{}
+	for _, a := range g.d.Alerts() {
+		if !a.Event {
+			firing[[2]string{a.Tenant, a.Kind}]++
+		}
+	}
+	for labels, n := range firing {
+		set("alerts_firing", n, labels[:]...)
+	}
 	for _, s := range g.d.Tenants() {
 		g.tenant(set, s)
 	}

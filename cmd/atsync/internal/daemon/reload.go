@@ -46,7 +46,7 @@ func (d *Daemon) replace(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	tenants, entries, err := resolve(cfg)
+	tenants, entries, err := resolve(cfg, d.opts.Maintain != nil)
 	if err != nil {
 		return err
 	}

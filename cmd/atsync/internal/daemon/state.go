@@ -34,6 +34,14 @@ func (d *Daemon) Waiting() []app.Job { return d.app.Waiting() }
 // Last implements Control.
 func (d *Daemon) Last() []app.Status { return d.app.Last() }
 
+// Alerts implements Control.
+func (d *Daemon) Alerts() []Alert {
+	if d.opts.Alerts == nil {
+		return []Alert{}
+	}
+	return d.opts.Alerts()
+}
+
 // Tenants implements Control.
 func (d *Daemon) Tenants() []TenantState {
 	names := d.Config().TenantNames()
@@ -166,8 +174,8 @@ func (d *Daemon) Trigger(job app.Job) error {
 	if !ok {
 		return refuse(pipeline.ClassConfig, "the configuration has "+strings.Join(d.Config().TenantNames(), ", "), "there is no tenant %q", job.Tenant)
 	}
-	if !slices.Contains([]app.Kind{app.Sync, app.Verify, app.Release}, job.Kind) {
-		return refuse(pipeline.ClassConfig, "write sync, verify or release", "there is no job %q", job.Kind)
+	if kinds := []app.Kind{app.Sync, app.Verify, app.Release, app.Maintain}; !slices.Contains(kinds, job.Kind) || job.Kind == app.Maintain && d.opts.Maintain == nil {
+		return refuse(pipeline.ClassConfig, "write sync, verify, maintain or release", "there is no job %q", job.Kind)
 	}
 	if _, ok := t.Group(job.Group); job.Group != "" && (!ok || job.Kind != app.Sync) {
 		return refuse(pipeline.ClassConfig, "sync.groups of the configuration names the groups", "there is no group %q to %s", job.Group, job.Kind)

@@ -36,7 +36,7 @@ func (d *Daemon) work(ctx context.Context, s app.Start) error {
 	if err != nil && run.ID == 0 && pipeline.ClassOf(err) != pipeline.ClassCanceled {
 		m.owe(failedRun(s, began, time.Now().UTC(), err))
 	}
-	m.end(err)
+	m.end(s.Job.Kind, err)
 	took := time.Since(began)
 	tell(logs.logger, run, took, err)
 	d.metrics.ran(t.Name, command(s.Job.Kind), outcome(run, err), run, took)
@@ -46,6 +46,11 @@ func (d *Daemon) work(ctx context.Context, s app.Start) error {
 // job opens the tenant's warehouse, records what is owed to it, does what the job is for, and looks at what has become of
 // the warehouse. The run is zero if it could not begin.
 func (d *Daemon) job(ctx context.Context, job app.Job, t config.TenantConfig, m *memory, logs jobLog, look int) (run pipeline.Run, err error) {
+	if job.Kind == app.Maintain {
+		if err := d.maintain(ctx, t, m, logs); err != nil {
+			return run, err
+		}
+	}
 	site, err := d.opts.Open(ctx, t, d.trace(t.Name, m, logs), logs.logger)
 	if err != nil {
 		return run, err
@@ -69,6 +74,16 @@ func (d *Daemon) job(ctx context.Context, job app.Job, t config.TenantConfig, m 
 	return run, err
 }
 
+// maintain looks after what the tenant has on disk, for which nobody may have the warehouse open. Its record is owed to the warehouse.
+func (d *Daemon) maintain(ctx context.Context, t config.TenantConfig, m *memory, logs jobLog) error {
+	began := time.Now().UTC()
+	if err := d.opts.Maintain(ctx, t, logs.logger); err != nil {
+		return err
+	}
+	m.owe(pipeline.Run{Tenant: t.Name, Command: command(app.Maintain), StartedAt: began, EndedAt: time.Now().UTC(), Status: pipeline.StatusOK})
+	return nil
+}
+
 // outcome is how a job went, also if it has no run's record.
 func outcome(run pipeline.Run, err error) pipeline.Status {
 	switch {
@@ -88,6 +103,9 @@ func (d *Daemon) perform(ctx context.Context, job app.Job, t config.TenantConfig
 		if err := site.Release(ctx); err != nil {
 			return pipeline.Run{}, err
 		}
+	}
+	if job.Kind == app.Maintain {
+		return pipeline.Run{}, nil // it is done
 	}
 	r := site.Runner()
 	r.StopWithin = finishWithin

@@ -20,6 +20,7 @@ func (p *Pages) apiRoutes(mux *http.ServeMux) {
 		})
 	}
 	get("overview", func(r *http.Request) (any, error) { return p.readOverview(r.Context()), nil })
+	get("alerts", func(*http.Request) (any, error) { return p.control.Alerts(), nil })
 	get("quota", func(*http.Request) (any, error) { return p.readQuota(), nil })
 	get("tenants/{tenant}", func(r *http.Request) (any, error) {
 		t, _, err := p.readTenant(r.Context(), r.PathValue("tenant"))

@@ -33,8 +33,14 @@ func (p *Pages) readOverview(ctx context.Context) Overview {
 	defer cancel()
 	o := Overview{At: p.now().UTC(), Version: p.version, StartedAt: p.control.StartedAt(), ReadOnly: p.guard.access.ReadOnly,
 		Config: p.control.Reloaded(), Tenants: []Tenant{}}
+	alerts := p.control.Alerts()
+	for _, a := range alerts {
+		if !a.Event {
+			o.Alerts++
+		}
+	}
 	for _, s := range p.control.Tenants() {
-		o.Tenants = append(o.Tenants, p.tenantOf(ctx, s))
+		o.Tenants = append(o.Tenants, p.tenantOf(ctx, s, alerts))
 	}
 	return o
 }
@@ -45,7 +51,7 @@ func (p *Pages) readTenant(ctx context.Context, name string) (Tenant, daemon.Ten
 	if !ok {
 		return Tenant{}, s, notFoundError("there is no tenant " + name)
 	}
-	t := p.tenantOf(ctx, s)
+	t := p.tenantOf(ctx, s, p.control.Alerts())
 	t.Runs = []RunLine{}
 	for _, run := range s.Runs {
 		t.Runs = append(t.Runs, lineOf(run))
@@ -54,8 +60,9 @@ func (p *Pages) readTenant(ctx context.Context, name string) (Tenant, daemon.Ten
 }
 
 // tenantOf joins what the daemon knows of a tenant with what is published.
-func (p *Pages) tenantOf(ctx context.Context, s daemon.TenantState) Tenant {
-	t := Tenant{Tenant: s.Tenant, Paused: s.Paused, Hold: s.Hold, Running: s.Running, Waiting: orEmpty(s.Waiting), Next: orEmpty(s.Next),
+func (p *Pages) tenantOf(ctx context.Context, s daemon.TenantState, alerts []daemon.Alert) Tenant {
+	mine := slices.DeleteFunc(slices.Concat([]daemon.Alert{}, alerts), func(a daemon.Alert) bool { return a.Tenant != s.Tenant })
+	t := Tenant{Tenant: s.Tenant, Paused: s.Paused, Hold: s.Hold, Alerts: mine, Running: s.Running, Waiting: orEmpty(s.Waiting), Next: orEmpty(s.Next),
 		Failures: s.Failures, Error: s.Error, ErrorClass: s.Class, CompleteThrough: s.Since, LagSeconds: s.Lag,
 		Fresh: s.Fresh, Trend: make([]int64, trendDays), Tables: []Table{}}
 	if len(s.Runs) > 0 {

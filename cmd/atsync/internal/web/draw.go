@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/atsync/atsync/cmd/atsync/internal/console"
+	"github.com/atsync/atsync/cmd/atsync/internal/daemon"
 	"github.com/atsync/atsync/pipeline"
 )
 
@@ -40,6 +41,9 @@ func (p *Pages) functions() template.FuncMap {
 		"len64":    func(list []Reject) int64 { return int64(len(list)) },
 		"within": func(root string, t Tenant) map[string]any { // what the list of runs needs
 			return map[string]any{"Root": root, "Tenant": t.Tenant, "Runs": t.Runs[:min(25, len(t.Runs))]}
+		},
+		"alerted": func(root string, tenants bool, alerts []daemon.Alert) map[string]any { // what the list of alerts needs
+			return map[string]any{"Root": root, "Tenants": tenants, "Alerts": alerts}
 		},
 	}
 }

@@ -39,7 +39,7 @@ type view struct {
 // parseTemplates parses each page together with the layout.
 func (p *Pages) parseTemplates() (map[string]*template.Template, error) {
 	out := map[string]*template.Template{}
-	for _, name := range []string{"overview", "tenant", "entity", "run", "quota", "login", "message"} {
+	for _, name := range []string{"overview", "tenant", "entity", "run", "alerts", "quota", "login", "message"} {
 		t, err := template.New("layout.html").Funcs(p.functions()).ParseFS(files, "templates/layout.html", "templates/parts.html", "templates/"+name+".html")
 		if err != nil {
 			return nil, err
@@ -230,6 +230,16 @@ func nextOf(jobs []app.Next) time.Time {
 		}
 	}
 	return time.Time{}
+}
+
+func (p *Pages) alerts(*http.Request) (view, error) {
+	return view{Template: "alerts", Title: "Alerts", Data: alertsView{p.control.Alerts(), len(p.control.Config().Alerts.Targets) > 0}}, nil
+}
+
+// alertsView is the page of alerts.
+type alertsView struct {
+	Alerts  []daemon.Alert
+	Targets bool // somebody is to be told
 }
 
 func (p *Pages) tenant(r *http.Request) (view, error) {

@@ -17,6 +17,7 @@ type Overview struct {
 	Version   string             `json:"version"`
 	StartedAt time.Time          `json:"started_at"` // of the daemon
 	ReadOnly  bool               `json:"read_only"`
+	Alerts    int                `json:"alerts"` // that are firing, events left out
 	Config    daemon.ReloadState `json:"config"`
 	Tenants   []Tenant           `json:"tenants"` // by name
 }
@@ -39,6 +40,7 @@ type Tenant struct {
 	Health  Health           `json:"health"`
 	Paused  bool             `json:"paused"`
 	Hold    *pipeline.Hold   `json:"hold,omitempty"`
+	Alerts  []daemon.Alert   `json:"alerts"` // the tenant's, the newest first
 	Running *daemon.Activity `json:"running,omitempty"`
 	Waiting []app.Job        `json:"waiting"`
 	Next    []app.Next       `json:"next"` // scheduled jobs, the soonest first

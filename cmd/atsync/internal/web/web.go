@@ -122,6 +122,7 @@ func (p *Pages) routes() http.Handler {
 		inner.Handle("GET "+pattern, p.page(h))
 	}
 	page("/{$}", p.overview)
+	page("/alerts", p.alerts)
 	page("/quota", p.quota)
 	page("/tenant/{tenant}", p.tenant)
 	page("/tenant/{tenant}/entity/{entity}", p.entity)

@@ -148,7 +148,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	s := newSite(t, web.Access{})
 	link := regexp.MustCompile(`(?:href|src)="([^"#]+)"`)
 	seen := map[string]bool{}
-	for _, path := range []string{"/", "/quota", "/tenant/acme", "/tenant/acme/entity/Tickets", "/tenant/acme/run/1400"} {
+	for _, path := range []string{"/", "/alerts", "/quota", "/tenant/acme", "/tenant/acme/entity/Tickets", "/tenant/acme/run/1400"} {
 		base, err := url.Parse("http://127.0.0.1:8420" + path)
 		if err != nil {
 			t.Fatal(err)
@@ -203,6 +203,7 @@ func TestAssetsAreCachedByContent(t *testing.T) {
 func TestHostileTextIsText(t *testing.T) {
 	s := newSite(t, web.Access{})
 	s.Break("config.yaml:3:1: tenants: " + webtest.Hostile)
+	s.Drift(webtest.Hostile)
 	s.Change("acme", func(st *daemon.TenantState) {
 		st.Hold = &pipeline.Hold{Reason: webtest.Hostile, Since: webtest.Now()}
 		st.Tables[0].Entity, st.Tables[0].Class = webtest.Hostile, webtest.Hostile
@@ -212,14 +213,14 @@ func TestHostileTextIsText(t *testing.T) {
 		st.Quota.Database = webtest.Hostile
 	})
 	s.Change("blue_harbor_it", func(st *daemon.TenantState) { st.Tenant = webtest.Hostile })
-	for _, path := range []string{"/", "/quota", "/tenant/acme", "/tenant/cobalt/entity/Tickets", "/tenant/acme/run/1400", "/tenant/acme/run/1401",
+	for _, path := range []string{"/", "/alerts", "/quota", "/tenant/acme", "/tenant/cobalt", "/tenant/cobalt/entity/Tickets", "/tenant/acme/run/1400", "/tenant/acme/run/1401",
 		"/tenant/" + url.PathEscape(webtest.Hostile), "/tenant/acme/entity/" + url.PathEscape(webtest.Hostile), "/login?next=" + url.QueryEscape(webtest.Hostile), "/?done=" + url.QueryEscape(webtest.Hostile)} {
 		r := s.ask("GET", path)
 		text := r.text
 		if r.StatusCode >= 500 || strings.Contains(text, "<script>") || strings.Contains(text, "<img") || strings.Contains(text, "\u202e") {
 			t.Errorf("%s: %d\n%s", path, r.StatusCode, excerpt(text))
 		}
-		if (strings.Contains(path, "/tenant/acme") || strings.Contains(path, "cobalt")) && !strings.Contains(path, "%") && !strings.Contains(text, "&lt;script&gt;alert(1)") {
+		if (strings.Contains(path, "/tenant/acme") || path == "/alerts" || strings.Contains(path, "cobalt")) && !strings.Contains(path, "%") && !strings.Contains(text, "&lt;script&gt;alert(1)") {
 			t.Errorf("%s does not show it at all", path)
 		}
 	}
@@ -305,6 +306,12 @@ func TestAPI(t *testing.T) {
 		if q.Used != q.Own.Sum()+q.Others && q.Others != 0 || q.Threshold != 10000 || len(q.Tenants) == 0 {
 			t.Errorf("%+v", q)
 		}
+	}
+	var alerts []daemon.Alert
+	get("/api/v1/alerts", &alerts)
+	get("/api/v1/tenants/evergreen", &tenant)
+	if len(alerts) != 4 || o.Alerts != 3 || len(tenant.Alerts) != 1 || tenant.Alerts[0].Kind != "hold" || len(tenant.Alerts[0].Told) != 2 {
+		t.Errorf("alerts: %+v, the tenant's: %+v", alerts, tenant.Alerts)
 	}
 	var f web.Failure
 	r := s.ask("GET", "/api/v1/nothing")

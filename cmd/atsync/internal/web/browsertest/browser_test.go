@@ -36,11 +36,11 @@ var axe string
 func pages() map[string]string {
 	return map[string]string{"overview": "/", "tenant": "/tenant/acme", "hold": "/tenant/evergreen", "failed": "/tenant/globex", "new": "/tenant/juniper",
 		"entity": "/tenant/acme/entity/Tickets", "hostile": "/tenant/cobalt/entity/Tickets", "unpublished": "/tenant/juniper/entity/Tickets", "run": "/tenant/acme/run/1400", "running": "/tenant/acme/run/1401",
-		"quota": "/quota", "missing": "/nothing/here"}
+		"quota": "/quota", "alerts": "/alerts", "missing": "/nothing/here"}
 }
 
 // shown are the pages whose pictures the documentation has.
-func shown() []string { return []string{"overview", "tenant", "entity", "run", "quota"} }
+func shown() []string { return []string{"overview", "tenant", "entity", "run", "alerts", "quota"} }
 
 // screen is a size and a theme.
 type screen struct {

@@ -35,6 +35,7 @@ type Fake struct {
 	history map[string]map[string]*pipeline.History // by tenant and entity
 	rejects map[string][]Reject
 	did     []string
+	field   string // that an alert tells of
 	reload  daemon.ReloadState
 }
 
@@ -69,12 +70,14 @@ func NewOf(patterns ...string) *Fake {
 	f := &Fake{cfg: &config.Config{DataDir: "/srv/atsync", Tenants: map[string]config.Tenant{}}, history: map[string]map[string]*pipeline.History{},
 		rejects: map[string][]Reject{}, reload: daemon.ReloadState{LoadedAt: Now().Add(-26 * time.Hour)}}
 	f.cfg.Sink.Path = "/srv/atsync/{tenant}.duckdb"
+	f.cfg.Alerts.Targets = map[string]config.AlertTarget{"ops": {Type: "slack"}, "boss": {Type: "email"}}
+	f.field = "Go-live date"
 	entities, err := schemas.Select(patterns)
 	if err != nil {
 		panic(err) // the test names what is not in the catalogue
 	}
 	for i, k := range tenants() {
-		f.cfg.Tenants[k.name] = config.Tenant{Sync: config.Sync{Schedule: "*/15 * * * *", Timezone: "UTC", Entities: patterns, Verify: "@daily"}}
+		f.cfg.Tenants[k.name] = config.Tenant{Sync: config.Sync{Schedule: "*/15 * * * *", Timezone: "UTC", Entities: patterns, Verify: "@daily", Maintain: "@weekly"}}
 		m := maker{rand.New(rand.NewPCG(uint64(i), 7)), k, entities} //nolint:gosec // it is to be the same always
 		f.history[k.name] = m.histories()
 		f.states = append(f.states, m.state(f.history[k.name]))
@@ -276,6 +279,29 @@ func (f *Fake) Config() *config.Config { return f.cfg }
 
 // StartedAt implements daemon.Control.
 func (f *Fake) StartedAt() time.Time { return Now().Add(-26 * time.Hour) }
+
+// Alerts implements daemon.Control.
+func (f *Fake) Alerts() []daemon.Alert {
+	ago := func(d time.Duration) time.Time { return Now().Add(-d) }
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return []daemon.Alert{
+		{Kind: "drift", Tenant: "cobalt", Summary: "cobalt: Tickets: the field " + f.field + " is new", Remedy: "atsync schema diff --tenant cobalt", Since: ago(50 * time.Minute), Event: true,
+			Told: []daemon.Told{{Target: "ops", At: ago(50 * time.Minute)}}},
+		{Kind: "failure", Tenant: "globex", Summary: "globex: 3 jobs in a row failed: another process has the file open", Remedy: "atsync runs --tenant globex", Since: ago(55 * time.Minute), Told: []daemon.Told{}},
+		{Kind: "quota", Summary: "91 % of the hour's 10,000 requests of webservices14.autotask.net/632538 (initech) are used, by all integrations", Remedy: "atsync status --live shows by whom",
+			Since: ago(70 * time.Minute), Told: []daemon.Told{{Target: "ops", At: ago(70 * time.Minute)}}},
+		{Kind: "hold", Tenant: "evergreen", Summary: "evergreen: on hold: Autotask refuses the login (401)", Remedy: "correct the credentials, then atsync check --release --tenant evergreen",
+			Since: ago(100 * time.Minute), Told: []daemon.Told{{Target: "boss", At: ago(100 * time.Minute)}, {Target: "ops", At: ago(100 * time.Minute)}}},
+	}
+}
+
+// Drift changes the name of the field that an alert tells of.
+func (f *Fake) Drift(field string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.field = field
+}
 
 // Tenants implements daemon.Control.
 func (f *Fake) Tenants() []daemon.TenantState {

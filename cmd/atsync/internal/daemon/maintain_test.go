@@ -1,0 +1,118 @@
+package daemon_test
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/atsync/atsync/cmd/atsync/internal/app"
+	"github.com/atsync/atsync/cmd/atsync/internal/config"
+	"github.com/atsync/atsync/sources/autotask/autotasktest"
+)
+
+// TestMaintenanceHasTheTenantForItself: it comes by its schedule, when nothing else works on the tenant, keeps syncs waiting and is
+// recorded; stopped in the middle it is made up for, and one that was done is not.
+func TestMaintenanceHasTheTenantForItself(t *testing.T) {
+	simulate(t, func(t *testing.T, r *rig) {
+		const head = "sync: {schedule: \"* * * * *\", entities: [Roles], verify: never, maintain: \"30 */6 * * *\"}"
+		var begun, done []time.Time
+		start := func() (stop func()) {
+			opts := r.options(r.config(head, "acme"))
+			opts.Maintain = func(ctx context.Context, tenant config.TenantConfig, _ *slog.Logger) error {
+				r.mu.Lock()
+				begun = append(begun, time.Now())
+				if r.open[tenant.Name] > 0 {
+					t.Error("the warehouse is open")
+				}
+				r.open[tenant.Name]++ // so that a sync beside it shows
+				r.mu.Unlock()
+				defer func() {
+					r.mu.Lock()
+					r.open[tenant.Name]--
+					r.mu.Unlock()
+				}()
+				select {
+				case <-time.After(150 * time.Second):
+					done = append(done, time.Now())
+					return nil
+				case <-ctx.Done():
+					return context.Cause(ctx)
+				}
+			}
+			_, stop = r.start(opts)
+			return stop
+		}
+		stop := start()
+		time.Sleep(time.Hour) // nothing was missed by a tenant that never was
+		if len(begun) != 1 || len(done) != 1 {
+			t.Errorf("begun %v, done %v", begun, done)
+		}
+		time.Sleep(6 * time.Hour)
+		for len(begun) < 3 {
+			time.Sleep(time.Second)
+		}
+		stop() // in its middle
+		stop = start()
+		time.Sleep(4 * time.Minute)
+		stop()
+		stop = start() // nothing is missed
+		time.Sleep(4 * time.Minute)
+		stop()
+		if len(begun) != 4 || len(done) != 3 || r.overlaps > 0 {
+			t.Errorf("begun %v, done %v, %d overlaps", begun, done, r.overlaps)
+		}
+		runs := r.runs("acme")
+		if n := len(slices.DeleteFunc(slices.Clone(runs), func(s string) bool { return s != "maintain ok" })); n != 3 {
+			t.Errorf("%d are recorded", n)
+		}
+		if !slices.ContainsFunc(runs, func(s string) bool { return len(s) > 12 && s[:12] == "sync skipped" }) {
+			t.Error("no sync was kept waiting")
+		}
+	})
+}
+
+// TestMaintenanceFails: that is recorded and told, and what was there goes on.
+func TestMaintenanceFails(t *testing.T) {
+	simulate(t, func(t *testing.T, r *rig) {
+		opts := r.options(r.config("sync: {schedule: \"@hourly\", entities: [Roles], verify: never}", "acme"))
+		opts.Maintain = func(context.Context, config.TenantConfig, *slog.Logger) error { panic("no room") }
+		d, stop := r.start(opts)
+		defer stop()
+		r.idle(d, "acme")
+		if err := d.Trigger(app.Job{Tenant: "acme", Kind: app.Maintain}); err != nil {
+			t.Fatal(err)
+		}
+		if s := r.idle(d, "acme"); s.Failures != 1 {
+			t.Errorf("%d failures", s.Failures)
+		}
+		time.Sleep(time.Hour)
+		want := []string{"sync ok", "maintain failed acme: maintain: it crashed: no room (please report this with the log)", "sync ok"}
+		if diff := cmp.Diff(want, r.runs("acme")); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	})
+}
+
+// TestMaintenanceHidesNoFailure: that it went well says nothing of syncs that did not.
+func TestMaintenanceHidesNoFailure(t *testing.T) {
+	simulate(t, func(t *testing.T, r *rig) {
+		opts := r.options(r.config("sync: {schedule: \"@hourly\", entities: [Roles], verify: never}", "acme"))
+		opts.Maintain = func(context.Context, config.TenantConfig, *slog.Logger) error { return nil }
+		d, stop := r.start(opts)
+		defer stop()
+		r.idle(d, "acme")
+		r.handler["acme"].Fault(autotasktest.Fault{Op: autotasktest.OpQuery, Do: autotasktest.Status(500, "no")})
+		for _, kind := range []app.Kind{app.Sync, app.Maintain} {
+			if err := d.Trigger(app.Job{Tenant: "acme", Kind: kind}); err != nil {
+				t.Fatal(err)
+			}
+			if s := r.idle(d, "acme"); s.Failures != 1 || s.Error == "" {
+				t.Errorf("after %s: %d failures, %q", kind, s.Failures, s.Error)
+			}
+		}
+	})
+}
