@@ -20,9 +20,12 @@ import (
 type lakeArgs struct {
 	Database string
 	To       string // folder of the publication, or file of the copy
+	Rows     int    // of the table
+	Version  int    // that 1,000 rows from First on get before they are published; 0: none
+	First    int
 }
 
-// lakeUse is what the work took of a child that has the warehouse open, as the daemon has when it publishes.
+// lakeUse is what the work took of a child that has the warehouse open and has just committed to it, as the daemon has when it publishes.
 type lakeUse struct {
 	CPU, Wall time.Duration
 }
@@ -48,6 +51,12 @@ func publishLake(ctx context.Context, args lakeArgs) error {
 	w, err := duckdb.Open(ctx, duckdb.Options{Path: args.Database, Tenant: "acme"})
 	if err != nil {
 		return err
+	}
+	if args.Version > 0 {
+		s := stock{table: stockTable()}
+		if _, err := s.load(w, args.Version, evenly(args.First, args.Rows)); err != nil {
+			return errors.Join(err, w.Close())
+		}
 	}
 	return errors.Join(inUse(func() error {
 		_, err := parquet.NewPublisher(w, parquet.Options{Folder: args.To, Tenant: "acme"}).Publish(ctx)
@@ -103,15 +112,17 @@ func BenchmarkPublishParquet(b *testing.B) {
 			var cpus, fulls, walls []time.Duration
 			var made, most int64
 			for turn := range turns {
+				args := lakeArgs{Database: s.path, Rows: n, First: step.first}
 				if step.first >= 0 {
 					version++
-					s.change(version, step.first, n)
+					args.Version = version
 				}
 				if step.name == "first" {
 					before, to = 0, filepath.Join(dir, fmt.Sprint("lake", turn))
 				}
 				full, _ := lake(b, "copy_parquet", lakeArgs{Database: s.path, To: whole})
-				use, peak := lake(b, "publish_parquet", lakeArgs{Database: s.path, To: to})
+				args.To = to
+				use, peak := lake(b, "publish_parquet", args)
 				cpus, fulls, walls, most = append(cpus, use.CPU), append(fulls, full.CPU), append(walls, use.Wall), max(most, peak)
 				all := written(b, filepath.Join(to, ".generations", "tickets"))
 				made, before = all-before, all
@@ -128,18 +139,15 @@ func BenchmarkPublishParquet(b *testing.B) {
 // turns is how often a step is measured.
 const turns = 5
 
-// change commits a new version of 1,000 rows, evenly spread over the ids from a first up to n.
-func (s stock) change(version, first, n int) {
-	s.b.Helper()
-	w := s.open()
-	s.commit(w, version, func(yield func(int) bool) {
+// evenly yields 1,000 ids from first up to n.
+func evenly(first, n int) func(yield func(int) bool) {
+	return func(yield func(int) bool) {
 		for i := range 1000 {
 			if !yield(first + i*(n-first)/1000) {
 				return
 			}
 		}
-	})
-	s.close(w)
+	}
 }
 
 func size(b *testing.B, path string) int64 {

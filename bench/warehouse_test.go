@@ -31,13 +31,7 @@ type stock struct {
 // newStock returns a warehouse with rows 0 … n-1 in version 0.
 func newStock(b *testing.B, n int) stock {
 	b.Helper()
-	e := &schemas.Entity{Name: "Tickets", Queryable: true, Class: schemas.ClassModified, Stamps: []string{"lastActivityDate"},
-		Fields: []schemas.Field{{Name: "id", Type: "integer"}, {Name: "title", Type: "string"}, {Name: "description", Type: "string"},
-			{Name: "lastActivityDate", Type: "datetime"}, {Name: "estimatedHours", Type: "decimal"}}}
-	for i := range 25 {
-		e.Fields = append(e.Fields, schemas.Field{Name: fmt.Sprintf("reference%d", i), Type: "integer"})
-	}
-	s := stock{b: b, path: filepath.Join(b.TempDir(), "acme.duckdb"), table: schemas.NewTable(e, nil, nil)}
+	s := stock{b: b, path: filepath.Join(b.TempDir(), "acme.duckdb"), table: stockTable()}
 	w := s.open()
 	s.commit(w, 0, func(yield func(id int) bool) {
 		for id := range n {
@@ -48,6 +42,16 @@ func newStock(b *testing.B, n int) stock {
 	})
 	s.close(w)
 	return s
+}
+
+func stockTable() *schemas.Table {
+	e := &schemas.Entity{Name: "Tickets", Queryable: true, Class: schemas.ClassModified, Stamps: []string{"lastActivityDate"},
+		Fields: []schemas.Field{{Name: "id", Type: "integer"}, {Name: "title", Type: "string"}, {Name: "description", Type: "string"},
+			{Name: "lastActivityDate", Type: "datetime"}, {Name: "estimatedHours", Type: "decimal"}}}
+	for i := range 25 {
+		e.Fields = append(e.Fields, schemas.Field{Name: fmt.Sprintf("reference%d", i), Type: "integer"})
+	}
+	return schemas.NewTable(e, nil, nil)
 }
 
 func (s stock) open() *duckdb.Warehouse {
@@ -69,28 +73,34 @@ func (s stock) close(w *duckdb.Warehouse) {
 // commit loads a version of some rows, ascending, and returns how long the commit took.
 func (s stock) commit(w *duckdb.Warehouse, version int, ids func(yield func(int) bool)) time.Duration {
 	s.b.Helper()
+	took, err := s.load(w, version, ids)
+	if err != nil {
+		s.b.Fatal(err)
+	}
+	return took
+}
+
+func (s stock) load(w *duckdb.Warehouse, version int, ids func(yield func(int) bool)) (time.Duration, error) {
 	ctx := context.Background()
 	l, err := w.Begin(ctx, pipeline.LoadSpec{Table: s.table, Class: schemas.ClassModified})
 	if err != nil {
-		s.b.Fatal(err)
+		return 0, err
 	}
 	dec := schemas.NewDecoder(s.table)
 	var page bytes.Buffer
 	rows := 0
-	flush := func() {
+	flush := func() error {
 		if rows == 0 {
-			return
+			return nil
 		}
 		if _, err := dec.Decode(append(page.Bytes(), "]}"...), nil); err != nil {
-			s.b.Fatal(err)
+			return err
 		}
 		record, _ := dec.Flush()
 		defer record.Release()
-		if err := l.Stage(ctx, pipeline.Batch{Record: record, ReadAt: time.Now()}); err != nil {
-			s.b.Fatal(err)
-		}
 		page.Reset()
 		rows = 0
+		return l.Stage(ctx, pipeline.Batch{Record: record, ReadAt: time.Now()})
 	}
 	for id := range ids {
 		if page.WriteByte(','); rows == 0 {
@@ -99,15 +109,20 @@ func (s stock) commit(w *duckdb.Warehouse, version int, ids func(yield func(int)
 		}
 		s.write(&page, id, version)
 		if rows++; rows == 4000 {
-			flush()
+			if err := flush(); err != nil {
+				return 0, err
+			}
 		}
 	}
-	flush()
-	begun := time.Now()
-	if _, err := l.Commit(ctx, pipeline.Commit{}); err != nil {
-		s.b.Fatal(err)
+	if err := flush(); err != nil {
+		return 0, err
 	}
-	return time.Since(begun)
+	if _, err := l.Absent(ctx); err != nil { // what was staged is in its table then, as it is by hand
+		return 0, err
+	}
+	begun := time.Now()
+	_, err = l.Commit(ctx, pipeline.Commit{})
+	return time.Since(begun), err
 }
 
 func (s stock) write(page *bytes.Buffer, id, version int) {

@@ -60,7 +60,7 @@ type File struct {
 	MinID *int64 `json:"min_id,omitempty"` // of tables that have ids
 	MaxID *int64 `json:"max_id,omitempty"`
 	From  *int64 `json:"from,omitempty"` // the file takes ids from here up to the next file's; none: from the least
-	Sum   string `json:"sum"`            // of what the rows say of their version; of all columns where there is none
+	Sum   string `json:"sum"`            // of what the rows say of their version; of all columns where they say nothing
 	Hash  string `json:"hash,omitempty"` // of the file, by hashFile; none in what an older atsync has written
 }
 

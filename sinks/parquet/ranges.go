@@ -22,14 +22,9 @@ func fileRows(rows int64) (most, newest int64) {
 	return min(max(rows/wantFiles, leastRows), mostRows), min(max(rows/10/wantNew, leastRows), mostRows)
 }
 
-// measure compares the ranges of a table's old files with its rows: the result has a File for each range as it is now,
+// measure compares the ranges of an entity's old files with its rows: the result has a File for each range as it is now,
 // without path and size. Ranges that have outgrown a file are cut, and the end of the table is cut as it grows.
 func (t Table) measure(ctx context.Context, conn *sql.Conn, old []File) ([]File, error) {
-	if !t.keyed() {
-		f := File{}
-		err := conn.QueryRowContext(ctx, `SELECT count(*), `+t.sum()+` FROM `+t.from()+` AS t`).Scan(&f.Rows, &f.Sum)
-		return []File{f}, err
-	}
 	if len(old) == 0 {
 		return t.measureFirst(ctx, conn)
 	}
@@ -89,8 +84,7 @@ func (t Table) measureRanges(ctx context.Context, conn *sql.Conn, from []*int64)
 	for i := range files {
 		files[i] = File{From: from[i], Sum: "0"}
 	}
-	res, err := conn.QueryContext(ctx, `SELECT n, count(*), min(id), max(id), `+t.sum()+` FROM (
-		SELECT `+versionColumns()+`, `+rangeOf(from, 0)+` AS n FROM `+t.name()+`) AS t GROUP BY n`)
+	res, err := conn.QueryContext(ctx, `SELECT n, count(*), min(id), max(id), `+sum+` FROM (SELECT *, `+rangeOf(from, 0)+` AS n FROM `+t.name()+`) GROUP BY n`)
 	if err != nil {
 		return nil, err
 	}
