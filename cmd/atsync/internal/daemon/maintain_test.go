@@ -37,7 +37,9 @@ func TestMaintenanceHasTheTenantForItself(t *testing.T) {
 				}()
 				select {
 				case <-time.After(150 * time.Second):
+					r.mu.Lock()
 					done = append(done, time.Now())
+					r.mu.Unlock()
 					return nil
 				case <-ctx.Done():
 					return context.Cause(ctx)
@@ -46,13 +48,18 @@ func TestMaintenanceHasTheTenantForItself(t *testing.T) {
 			_, stop = r.start(opts)
 			return stop
 		}
+		counts := func() (b, d int) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return len(begun), len(done)
+		}
 		stop := start()
 		time.Sleep(time.Hour) // nothing was missed by a tenant that never was
-		if len(begun) != 1 || len(done) != 1 {
-			t.Errorf("begun %v, done %v", begun, done)
+		if b, d := counts(); b != 1 || d != 1 {
+			t.Errorf("%d begun, %d done", b, d)
 		}
 		time.Sleep(6 * time.Hour)
-		for len(begun) < 3 {
+		for b, _ := counts(); b < 3; b, _ = counts() {
 			time.Sleep(time.Second)
 		}
 		stop() // in its middle
@@ -62,7 +69,7 @@ func TestMaintenanceHasTheTenantForItself(t *testing.T) {
 		stop = start() // nothing is missed
 		time.Sleep(4 * time.Minute)
 		stop()
-		if len(begun) != 4 || len(done) != 3 || r.overlaps > 0 {
+		if b, d := counts(); b != 4 || d != 3 || r.overlaps > 0 {
 			t.Errorf("begun %v, done %v, %d overlaps", begun, done, r.overlaps)
 		}
 		runs := r.runs("acme")
