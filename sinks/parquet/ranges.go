@@ -165,7 +165,7 @@ func (t Table) query(f File) string {
 		return q + " WHERE false"
 	}
 	q += fmt.Sprintf(" WHERE id BETWEEN %d AND %d", *f.MinID, *f.MaxID)
-	if f.Rows > rowGroup { // within a row group, order is of no use to readers, and sorting a third of the cost
+	if f.Rows > rowGroup { // within a row group, order is of no use to readers, and sorting costs a third more
 		q += " ORDER BY id"
 	}
 	return q

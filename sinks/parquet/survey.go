@@ -152,8 +152,8 @@ func (t Table) has(column string) bool {
 func (t Table) name() string { return ident(t.Schema) + "." + ident(t.Name) }
 
 // sum is the SQL of a range's Sum. Whoever writes a row gives it its load's number and time; the time tells loads apart that have the
-// same number, because a warehouse was replaced by an older one. The order of rows is of no account. The hash of a row's
-// content would tell the same, at twice the cost of all the rest.
+// same number, because a warehouse was replaced by an older one. The order of rows is of no account. Sums of hashes took 27 ms
+// a million rows in place of 16.
 const sum = `coalesce(sum(xor(id, epoch_us(` + schemas.ColSyncedAt + `))) || ' ' || sum(` + schemas.ColLoadID + `) || ' ' || count(` + schemas.ColDeletedAt + `), '0')`
 
 // sums counts and sums up the tables that are not an entity's, each of which is one file, in one statement.
