@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -66,15 +67,19 @@ type fixture struct {
 	*testing.T
 	Harness
 	table *schemas.Table
-	clock time.Time
+	ticks atomic.Int64 // seconds that the clock has moved: a running commit may read it
 }
 
 func newFixture(t *testing.T, open func(*testing.T) Harness) *fixture {
 	t.Helper()
-	f := &fixture{T: t, Harness: open(t), clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	f := &fixture{T: t, Harness: open(t)}
 	f.table = schemas.NewTable(widgets(), nil, nil)
-	f.Clock(func() time.Time { return f.clock })
+	f.Clock(f.now)
 	return f
+}
+
+func (f *fixture) now() time.Time {
+	return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).Add(time.Duration(f.ticks.Load()) * time.Second)
 }
 
 // page makes a response body of items.
@@ -96,8 +101,8 @@ func (f *fixture) batch(body string) pipeline.Batch {
 		f.Fatalf("decode %s: %v", body, err)
 	}
 	rec, rejects := d.Flush()
-	f.clock = f.clock.Add(time.Second)
-	return pipeline.Batch{Record: rec, Rejects: rejects, ReadAt: f.clock}
+	f.ticks.Add(1)
+	return pipeline.Batch{Record: rec, Rejects: rejects, ReadAt: f.now()}
 }
 
 func (f *fixture) begin(spec pipeline.LoadSpec) pipeline.Load {

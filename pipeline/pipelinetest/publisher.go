@@ -68,7 +68,6 @@ func TestPublisher(t *testing.T, open func(t *testing.T) *PublisherHarness) {
 				h := open(t)
 				tests[name](&publication{fixture: &fixture{
 					T: t, Harness: Harness{Sink: h.Sink, Rows: h.Rows}, table: schemas.NewTable(widgets(), nil, nil),
-					clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
 				}, h: h})
 			}
 			if name == diskFull {
@@ -312,7 +311,7 @@ func testPublishUncommitted(p *publication) {
 func testPublishSystem(p *publication) {
 	fields := `[{"name":"id","dataType":"long","isQueryable":true},{"name":"status","dataType":"integer","isPickList":true,"picklistValues":[` +
 		`{"value":"1","label":"New","isActive":true},{"value":"5","label":"Complete","isActive":true}]}]`
-	if _, err := p.Sink.SaveMetadata(p.Context(), p.table.Entity.Name, meta(p.T, fields, ""), p.clock); err != nil {
+	if _, err := p.Sink.SaveMetadata(p.Context(), p.table.Entity.Name, meta(p.T, fields, ""), p.now()); err != nil {
 		p.Fatal(err)
 	}
 	p.load(page(widget(1, "a", 0)))
@@ -363,13 +362,13 @@ func testPublishScattered(p *publication) {
 // testHydrate loses the sink: what the publication brings back is the same, checkpoints and metadata included.
 func testHydrate(p *publication) {
 	fields := `[{"name":"id","dataType":"long","isQueryable":true},{"name":"name","dataType":"string","isQueryable":true}]`
-	if _, err := p.Sink.SaveMetadata(p.Context(), p.table.Entity.Name, meta(p.T, fields, ""), p.clock); err != nil {
+	if _, err := p.Sink.SaveMetadata(p.Context(), p.table.Entity.Name, meta(p.T, fields, ""), p.now()); err != nil {
 		p.Fatal(err)
 	}
 	p.load(page(widget(1, "a", 0), widget(2, "b", 0), widget(3, "c", 0)))
 	l := p.begin(pipeline.LoadSpec{})
 	p.stage(l, p.batch(page(widget(2, "B", 7))))
-	cp := pipeline.Checkpoint{CompleteThrough: p.clock.Add(-time.Minute), FullAt: p.clock.Add(-time.Hour), RereadAt: p.clock.Add(-time.Hour), ParentLoad: 7}
+	cp := pipeline.Checkpoint{CompleteThrough: p.now().Add(-time.Minute), FullAt: p.now().Add(-time.Hour), RereadAt: p.now().Add(-time.Hour), ParentLoad: 7}
 	p.commit(l, pipeline.Commit{Checkpoint: cp, Tombstones: []int64{3}, Reason: "full"})
 	p.publish()
 	rows, state := p.h.Rows(p.T, p.table.Name, "id"), p.state()

@@ -168,7 +168,7 @@ func lifeTests() map[string]func(*fixture) {
 func testEmptyLoad(f *fixture) {
 	for i := range 2 {
 		cp := pipeline.Checkpoint{
-			CompleteThrough: f.clock.AddDate(0, 0, i), FullAt: f.clock.AddDate(0, 0, -i), RereadAt: f.clock.AddDate(0, i, 0), ParentLoad: int64(i), ParentID: int64(-i),
+			CompleteThrough: f.now().AddDate(0, 0, i), FullAt: f.now().AddDate(0, 0, -i), RereadAt: f.now().AddDate(0, i, 0), ParentLoad: int64(i), ParentID: int64(-i),
 		}
 		l := f.begin(pipeline.LoadSpec{})
 		f.counts(pipeline.LoadResult{SchemaChanged: i == 0}, f.commit(l, pipeline.Commit{Checkpoint: cp}))
@@ -271,7 +271,7 @@ func testOneLoad(f *fixture) {
 }
 
 func testReopen(f *fixture) {
-	cp := pipeline.Checkpoint{CompleteThrough: f.clock}
+	cp := pipeline.Checkpoint{CompleteThrough: f.now()}
 	l := f.begin(pipeline.LoadSpec{})
 	f.stage(l, f.batch(page(widget(1, "a", 0))))
 	first := f.commit(l, pipeline.Commit{Checkpoint: cp})

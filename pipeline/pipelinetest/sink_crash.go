@@ -78,9 +78,9 @@ func testKilledInCommit(f *fixture) {
 func testCommittedTwice(f *fixture) {
 	l := f.begin(pipeline.LoadSpec{})
 	f.stage(l, f.batch(page(widget(1, "a", 0), widget(2, "b", 0))))
-	f.commit(l, pipeline.Commit{Checkpoint: pipeline.Checkpoint{CompleteThrough: f.clock}})
+	f.commit(l, pipeline.Commit{Checkpoint: pipeline.Checkpoint{CompleteThrough: f.now()}})
 	state, rows, loads := f.state(), f.Rows(f.T, f.table.Name, "id"), f.Rows(f.T, "_atsync.loads", "load_id")
-	again := pipeline.Commit{Checkpoint: pipeline.Checkpoint{CompleteThrough: f.clock.Add(time.Hour)}, Tombstones: []int64{2}, Reason: "full"}
+	again := pipeline.Commit{Checkpoint: pipeline.Checkpoint{CompleteThrough: f.now().Add(time.Hour)}, Tombstones: []int64{2}, Reason: "full"}
 	if _, err := l.Commit(f.Context(), again); err == nil {
 		f.Error("a load was committed twice")
 	}
@@ -138,7 +138,7 @@ func testDiskFull(f *fixture) {
 	room := f.Full(f.T)
 	err := l.Stage(f.Context(), b)
 	if err == nil {
-		_, err = l.Commit(f.Context(), pipeline.Commit{Checkpoint: pipeline.Checkpoint{CompleteThrough: f.clock}})
+		_, err = l.Commit(f.Context(), pipeline.Commit{Checkpoint: pipeline.Checkpoint{CompleteThrough: f.now()}})
 	}
 	room()
 	release(b.Record)
@@ -195,7 +195,7 @@ func (f *fixture) textBatch(from memory.Allocator, text string) pipeline.Batch {
 			b.Field(i).AppendNull()
 		}
 	}
-	return pipeline.Batch{Record: b.NewRecordBatch(), ReadAt: f.clock}
+	return pipeline.Batch{Record: b.NewRecordBatch(), ReadAt: f.now()}
 }
 
 // killMemory is Harness.Kill of a sink that lives and dies with its process: what was not committed is forgotten.

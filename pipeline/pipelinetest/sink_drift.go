@@ -177,8 +177,8 @@ func testFrozenNoted(f *fixture) {
 func testLabels(f *fixture) {
 	save := func(label string) {
 		m := meta(f.T, `[`+idField+`,{"name":"lastSeenBy","dataType":"integer","isPickList":true,"picklistValues":[{"value":"3","label":"`+label+`","isActive":true}]}]`, "")
-		f.clock = f.clock.AddDate(0, 0, 1)
-		if _, err := f.Sink.SaveMetadata(f.Context(), f.table.Entity.Name, m, f.clock); err != nil {
+		f.ticks.Add(24 * 60 * 60)
+		if _, err := f.Sink.SaveMetadata(f.Context(), f.table.Entity.Name, m, f.now()); err != nil {
 			f.Fatal(err)
 		}
 	}

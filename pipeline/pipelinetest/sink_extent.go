@@ -71,7 +71,7 @@ func testExtentUnknown(f *fixture) {
 
 // testRepairLoad: a load that inserts, restores and tombstones, and leaves the checkpoint as it is.
 func testRepairLoad(f *fixture) {
-	cp := pipeline.Checkpoint{CompleteThrough: f.clock, FullAt: f.clock}
+	cp := pipeline.Checkpoint{CompleteThrough: f.now(), FullAt: f.now()}
 	l := f.begin(pipeline.LoadSpec{})
 	f.stage(l, f.batch(page(widget(1, "a", 0), widget(2, "b", 0), widget(3, "c", 0))))
 	f.commit(l, pipeline.Commit{Checkpoint: cp})
@@ -90,7 +90,7 @@ func testNamed(f *fixture) {
 	item := func(id, owner int64, at string) string {
 		return fmt.Sprintf(`{"id":%d,"ownerID":%d,"lastModifiedDate":%s}`, id, owner, at)
 	}
-	feed := pipeline.Feed{Table: f.table.Name, Column: "owner_id", Stamp: "last_modified_date", Since: f.clock}
+	feed := pipeline.Feed{Table: f.table.Name, Column: "owner_id", Stamp: "last_modified_date", Since: f.now()}
 	named := func() (any, int64) {
 		values, newest, err := f.Sink.Named(f.Context(), feed)
 		if err != nil {
@@ -117,7 +117,7 @@ func testNamed(f *fixture) {
 
 func testLogLoads(f *fixture) {
 	for _, loads := range []map[string]int64{{"DeletedTicketLogs": 3, "DeletedTaskActivityLogs": 1 << 60}, {"DeletedTicketLogs": 4}, nil} {
-		cp := pipeline.Checkpoint{CompleteThrough: f.clock, LogLoads: loads}
+		cp := pipeline.Checkpoint{CompleteThrough: f.now(), LogLoads: loads}
 		f.commit(f.begin(pipeline.LoadSpec{}), pipeline.Commit{Checkpoint: cp})
 		f.equal("checkpoint", cp, f.state().Checkpoint)
 	}
@@ -126,7 +126,7 @@ func testLogLoads(f *fixture) {
 // whole loads bodies as a whole re-read after incremental reads up to half past ten.
 func (f *fixture) whole(bodies ...string) pipeline.LoadResult {
 	f.Helper()
-	l := f.begin(pipeline.LoadSpec{Complete: true, MissedSince: f.clock.AddDate(0, -1, 0).Truncate(24 * 3600e9).Add(10.5 * 3600e9)})
+	l := f.begin(pipeline.LoadSpec{Complete: true, MissedSince: f.now().AddDate(0, -1, 0).Truncate(24 * 3600e9).Add(10.5 * 3600e9)})
 	for _, body := range bodies {
 		f.stage(l, f.batch(body))
 	}

@@ -22,7 +22,7 @@ func flushTests() map[string]func(*fixture) {
 
 // left is a checkpoint of a first load with ids from after on to be read.
 func (f *fixture) left(after int64) pipeline.Checkpoint {
-	return pipeline.Checkpoint{Progress: &pipeline.Progress{StartedAt: f.clock, ParentLoad: 3, Left: []pipeline.Range{{After: &after}}}}
+	return pipeline.Checkpoint{Progress: &pipeline.Progress{StartedAt: f.now(), ParentLoad: 3, Left: []pipeline.Range{{After: &after}}}}
 }
 
 func (f *fixture) flush(l pipeline.Load, cp pipeline.Checkpoint) {
@@ -41,7 +41,7 @@ func testFlush(f *fixture) {
 	f.equal("abort", nil, l.Abort())
 	f.Reopen(f.T)
 	f.equal("rows", want("id=0|name=zero", "id=1|name=a"), f.rows("id", "name"))
-	for _, by := range []*pipeline.Checkpoint{nil, {CompleteThrough: f.clock}} {
+	for _, by := range []*pipeline.Checkpoint{nil, {CompleteThrough: f.now()}} {
 		if err := f.Sink.SetCheckpoint(f.Context(), f.table.Entity.Name, by, pipeline.StateNote{Command: "state"}); err == nil {
 			f.Error("the progress of a first load was replaced by hand")
 		}
@@ -61,7 +61,7 @@ func testFlushedLoadGoesOn(f *fixture) {
 	f.stage(l, f.batch(page(widget(2, "b", 0))))
 	f.flush(l, f.left(2))
 	f.stage(l, f.batch(page(widget(3, "c", 0))))
-	cp := pipeline.Checkpoint{CompleteThrough: f.clock}
+	cp := pipeline.Checkpoint{CompleteThrough: f.now()}
 	f.counts(pipeline.LoadResult{Fetched: 2, Inserted: 2, SchemaChanged: true}, f.commit(l, pipeline.Commit{Checkpoint: cp}))
 	f.equal("checkpoint", cp, f.state().Checkpoint)
 	f.equal("rows", want("id=1|name=a", "id=2|name=b", "id=3|name=c"), f.rows("id", "name"))
@@ -76,7 +76,7 @@ func testFlushedCommit(f *fixture) {
 	f.flush(l, f.left(2))
 	running := f.Rows(f.T, "_atsync.loads", "load_id")
 	f.equal("loads while it runs", want("status=running"), only(running, "status"))
-	res := f.commit(l, pipeline.Commit{Checkpoint: pipeline.Checkpoint{CompleteThrough: f.clock}})
+	res := f.commit(l, pipeline.Commit{Checkpoint: pipeline.Checkpoint{CompleteThrough: f.now()}})
 	f.counts(pipeline.LoadResult{Fetched: 2, Inserted: 2, SchemaChanged: true}, res)
 	f.equal("loads", []map[string]string{{"load_id": number(res.LoadID), "status": "ok"}}, only(f.Rows(f.T, "_atsync.loads", "load_id"), "load_id", "status"))
 	f.equal("its id", running[0]["load_id"], number(res.LoadID))
@@ -148,14 +148,14 @@ func testFlushedAgain(f *fixture) {
 	ids, err := l.Absent(f.Context())
 	f.equal("error", nil, err)
 	f.equal("absent", []int64{2}, ids)
-	res := f.commit(l, pipeline.Commit{Tombstones: ids, Reason: "full", Checkpoint: pipeline.Checkpoint{CompleteThrough: f.clock}})
+	res := f.commit(l, pipeline.Commit{Tombstones: ids, Reason: "full", Checkpoint: pipeline.Checkpoint{CompleteThrough: f.now()}})
 	f.counts(pipeline.LoadResult{Fetched: 2, Inserted: 1, Unchanged: 1, Deleted: 1, SchemaChanged: true}, res)
-	f.equal("checkpoint", pipeline.Checkpoint{CompleteThrough: f.clock}, f.state().Checkpoint)
+	f.equal("checkpoint", pipeline.Checkpoint{CompleteThrough: f.now()}, f.state().Checkpoint)
 }
 
 func testFlushedKilled(f *fixture) {
 	begin := func() int64 {
-		id, err := f.Sink.BeginRun(f.Context(), pipeline.Run{Command: "sync", StartedAt: f.clock})
+		id, err := f.Sink.BeginRun(f.Context(), pipeline.Run{Command: "sync", StartedAt: f.now()})
 		if err != nil {
 			f.Fatal(err)
 		}

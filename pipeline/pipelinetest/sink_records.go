@@ -2,7 +2,6 @@ package pipelinetest
 
 import (
 	"encoding/json"
-	"time"
 
 	"github.com/atsync/atsync/pipeline"
 	"github.com/atsync/atsync/schemas"
@@ -79,7 +78,7 @@ func testAbsentScoped(f *fixture) {
 
 func testAbsentNoScope(f *fixture) {
 	f.load(page(widget(1, "a", 0)))
-	l := f.begin(pipeline.LoadSpec{Window: pipeline.Window{Stamps: []string{"lastModifiedDate"}, Since: f.clock}})
+	l := f.begin(pipeline.LoadSpec{Window: pipeline.Window{Stamps: []string{"lastModifiedDate"}, Since: f.now()}})
 	f.equal("absent", []int64{}, f.absent(l))
 }
 
@@ -97,8 +96,8 @@ func recordTests() map[string]func(*fixture) {
 
 func (f *fixture) saveMetadata(m *schemas.Metadata) int64 {
 	f.Helper()
-	f.clock = f.clock.Add(24 * time.Hour)
-	n, err := f.Sink.SaveMetadata(f.Context(), f.table.Entity.Name, m, f.clock)
+	f.ticks.Add(24 * 60 * 60)
+	n, err := f.Sink.SaveMetadata(f.Context(), f.table.Entity.Name, m, f.now())
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -109,9 +108,9 @@ func testMetadata(f *fixture) {
 	m := meta(f.T, `[`+idField+`,{"name":"name","dataType":"string","length":100,"isQueryable":true}]`, `[{"name":"Rank","type":"string"}]`)
 	f.saveMetadata(m)
 	f.equal("metadata", m, f.state().Metadata)
-	f.equal("time", f.clock, f.state().MetadataAt)
+	f.equal("time", f.now(), f.state().MetadataAt)
 	f.saveMetadata(m)
-	f.equal("time of the second reading", f.clock, f.state().MetadataAt)
+	f.equal("time of the second reading", f.now(), f.state().MetadataAt)
 	f.Reopen(f.T)
 	f.equal("metadata", m, f.state().Metadata)
 }
@@ -152,8 +151,8 @@ func (f *fixture) hold() *pipeline.Hold {
 
 func testHolds(f *fixture) {
 	f.equal("at first", (*pipeline.Hold)(nil), f.hold())
-	h := &pipeline.Hold{Since: f.clock, Reason: "refused: it's locked", Fingerprint: "abc"}
-	f.equal("set", nil, f.Sink.SetHold(f.Context(), &pipeline.Hold{Since: f.clock, Reason: "x"}))
+	h := &pipeline.Hold{Since: f.now(), Reason: "refused: it's locked", Fingerprint: "abc"}
+	f.equal("set", nil, f.Sink.SetHold(f.Context(), &pipeline.Hold{Since: f.now(), Reason: "x"}))
 	f.equal("set again", nil, f.Sink.SetHold(f.Context(), h))
 	f.equal("hold", h, f.hold())
 	f.Reopen(f.T)
@@ -164,7 +163,7 @@ func testHolds(f *fixture) {
 
 func (f *fixture) beginRun(command string) int64 {
 	f.Helper()
-	id, err := f.Sink.BeginRun(f.Context(), pipeline.Run{Command: command, StartedAt: f.clock})
+	id, err := f.Sink.BeginRun(f.Context(), pipeline.Run{Command: command, StartedAt: f.now()})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -182,7 +181,7 @@ func testRuns(f *fixture) {
 		f.Fatalf("runs %d, %d", first, second)
 	}
 	f.equal("runs", want("command=sync|status=running|requests=0", "command=verify|status=running|requests=0"), f.runs())
-	end := pipeline.Run{ID: first, EndedAt: f.clock, Status: pipeline.StatusPartial, Requests: 7, Error: "it's \"bad\"", ErrorClass: pipeline.ClassQuota}
+	end := pipeline.Run{ID: first, EndedAt: f.now(), Status: pipeline.StatusPartial, Requests: 7, Error: "it's \"bad\"", ErrorClass: pipeline.ClassQuota}
 	f.equal("end", nil, f.Sink.EndRun(f.Context(), end))
 	f.equal("runs", want("command=sync|status=partial|requests=7|error_class=quota", "command=verify|status=running|requests=0"), f.runs())
 	end.ID = 9999
@@ -193,9 +192,9 @@ func testRuns(f *fixture) {
 
 // testRunsQuota: what a run took of the quota is kept, also when its outcome is recorded a second time without it.
 func testRunsQuota(f *fixture) {
-	end := pipeline.Run{ID: f.beginRun("sync"), EndedAt: f.clock, Status: pipeline.StatusOK, Quota: &pipeline.QuotaUse{
+	end := pipeline.Run{ID: f.beginRun("sync"), EndedAt: f.now(), Status: pipeline.StatusOK, Quota: &pipeline.QuotaUse{
 		Database: "host/1", Threshold: 10000, WindowMins: 60, UsedBefore: 7400, UsedAfter: 7412, Own: pipeline.ByPriority{Live: 12, Backfill: 3},
-		Limits: pipeline.ByPriority{Live: 7500, Verify: 4000, Backfill: 4000}, WaitedSeconds: 1.5, HourRefusals: 2, PausedUntil: f.clock}}
+		Limits: pipeline.ByPriority{Live: 7500, Verify: 4000, Backfill: 4000}, WaitedSeconds: 1.5, HourRefusals: 2, PausedUntil: f.now()}}
 	for _, again := range []bool{false, true} {
 		if again {
 			end.Quota, end.Status = nil, pipeline.StatusPartial
@@ -208,7 +207,7 @@ func testRunsQuota(f *fixture) {
 		}
 		f.equal("quota", pipeline.QuotaUse{
 			Database: "host/1", Threshold: 10000, WindowMins: 60, UsedBefore: 7400, UsedAfter: 7412, Own: pipeline.ByPriority{Live: 12, Backfill: 3},
-			Limits: pipeline.ByPriority{Live: 7500, Verify: 4000, Backfill: 4000}, WaitedSeconds: 1.5, HourRefusals: 2, PausedUntil: f.clock}, kept)
+			Limits: pipeline.ByPriority{Live: 7500, Verify: 4000, Backfill: 4000}, WaitedSeconds: 1.5, HourRefusals: 2, PausedUntil: f.now()}, kept)
 	}
 	f.beginRun("sync")
 	f.equal("quota of a run that has not ended", "", f.Rows(f.T, "_atsync.runs", "run_id")[1]["quota"])
@@ -234,7 +233,7 @@ func testFailures(f *fixture) {
 	failed.Error, failed.ErrorClass = "500: the field is not there", pipeline.ClassSource
 	good := report("Widgets", pipeline.StatusOK)
 	good.LoadID = ok.LoadID
-	f.equal("end", nil, f.Sink.EndRun(f.Context(), pipeline.Run{ID: run, EndedAt: f.clock, Status: pipeline.StatusPartial,
+	f.equal("end", nil, f.Sink.EndRun(f.Context(), pipeline.Run{ID: run, EndedAt: f.now(), Status: pipeline.StatusPartial,
 		Streams: []pipeline.StreamReport{good, failed, report("Roles", pipeline.StatusAbsent)}}))
 	f.equal("loads", want("entity=Tickets|status=failed|mode=incremental|requests=3|error_class=source", "entity=Widgets|status=ok|mode=incremental|requests=3"),
 		only(f.Rows(f.T, "_atsync.loads", "entity"), "entity", "status", "mode", "requests", "error_class"))

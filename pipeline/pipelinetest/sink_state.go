@@ -18,7 +18,7 @@ func stateTests() map[string]func(*fixture) {
 // checkpointed loads two widgets with a checkpoint and returns it.
 func (f *fixture) checkpointed() pipeline.Checkpoint {
 	f.Helper()
-	cp := pipeline.Checkpoint{CompleteThrough: f.clock, FullAt: f.clock.Add(-time.Hour), RereadAt: f.clock.Add(-time.Minute), ParentLoad: 3}
+	cp := pipeline.Checkpoint{CompleteThrough: f.now(), FullAt: f.now().Add(-time.Hour), RereadAt: f.now().Add(-time.Minute), ParentLoad: 3}
 	l := f.begin(pipeline.LoadSpec{})
 	f.stage(l, f.batch(page(widget(1, "a", 0), widget(2, "b", 0))))
 	f.commit(l, pipeline.Commit{Checkpoint: cp})
@@ -63,7 +63,7 @@ func testResetCheckpoint(f *fixture) {
 
 // testNoCheckpoint: what was never read has nothing to steer, and nothing is logged of the attempt.
 func testNoCheckpoint(f *fixture) {
-	for _, cp := range []*pipeline.Checkpoint{nil, {CompleteThrough: f.clock}} {
+	for _, cp := range []*pipeline.Checkpoint{nil, {CompleteThrough: f.now()}} {
 		if err := f.Sink.SetCheckpoint(f.Context(), "Widgets", cp, pipeline.StateNote{Command: "state set"}); err == nil {
 			f.Errorf("%v was set on an entity that was never read", cp)
 		}
