@@ -157,5 +157,6 @@ func (l *load) saveCheckpoint(s session, cp pipeline.Checkpoint, now time.Time) 
 		!same(got.Progress, progress) {
 		return fmt.Errorf("the checkpoint reads back as %+v, written was %+v", got, want)
 	}
+	l.saved = &got
 	return nil
 }

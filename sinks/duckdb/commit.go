@@ -39,7 +39,12 @@ func (l *load) commit(ctx context.Context, c pipeline.Commit) (pipeline.LoadResu
 	if err := l.usable(ctx); err != nil {
 		return none, err
 	}
-	if err := l.finish(); err != nil {
+	if len(l.rejects) > 0 { // they settle against the staged rows
+		if err := l.unhold(ctx); err != nil {
+			return none, err
+		}
+	}
+	if err := errors.Join(l.sift(ctx), l.finish()); err != nil {
 		return none, err
 	}
 	if l.fetched == 0 && !l.spec.Fresh {
@@ -64,17 +69,26 @@ func (l *load) commit(ctx context.Context, c pipeline.Commit) (pipeline.LoadResu
 	if err != nil {
 		return none, err
 	}
-	l.committed()
+	l.w.mu.Lock()
+	l.w.recorded[l.loadID] = recordedLoad{string(l.spec.Mode), c.Requests}
+	l.w.mu.Unlock()
+	quiet := l.saved != nil && !l.direct && (l.fetched == 0 || l.known) && !l.spilled && !l.renewed && !res.SchemaChanged && len(c.Tombstones) == 0
+	l.committed(quiet)
 	return res, nil
 }
 
-// committed makes what the transaction has changed known.
-func (l *load) committed() {
+// committed makes what the transaction has changed known; quiet: nothing but the checkpoint.
+func (l *load) committed(quiet bool) {
 	l.w.version.Add(1)
 	if l.renewed {
 		l.renewed = false
 		l.w.memo.forgetShapes()
 	}
+	if quiet {
+		l.w.memo.moved(l.spec.Table.Entity.Name, *l.saved)
+		return
+	}
+	l.w.memo.forgetStanding(l.spec.Table.Entity.Name)
 }
 
 // merge does the work of the transaction, step by step.
@@ -93,6 +107,8 @@ func (l *load) merge(s session, c pipeline.Commit) (pipeline.LoadResult, error) 
 		err = l.complete(s, &res, now)
 	case l.direct:
 		err = l.settle(s, &res)
+	case l.known:
+		res.Unchanged = int64(len(l.ids))
 	case l.fetched > 0:
 		err = l.upsert(s, &res, now)
 	}

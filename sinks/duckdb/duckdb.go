@@ -67,10 +67,11 @@ type Warehouse struct {
 	memo    memo
 
 	mu       sync.Mutex
-	loading  map[string]*load // open loads by table
-	flushing int              // how many of them have flushed
-	memoryMB int              // DuckDB's limit as it is set
-	running  map[int64]bool   // runs begun and not ended by this process
+	loading  map[string]*load       // open loads by table
+	flushing int                    // how many of them have flushed
+	memoryMB int                    // DuckDB's limit as it is set
+	running  map[int64]bool         // runs begun and not ended by this process
+	recorded map[int64]recordedLoad // committed loads of such runs
 }
 
 var _ pipeline.Sink = (*Warehouse)(nil)
@@ -94,7 +95,7 @@ func Open(ctx context.Context, opts Options) (*Warehouse, error) {
 		db:      sql.OpenDB(patient{connector}),
 		commit:  make(chan struct{}, 1),
 		loading: map[string]*load{}, memoryMB: opts.MemoryMB,
-		running: map[int64]bool{},
+		running: map[int64]bool{}, recorded: map[int64]recordedLoad{},
 	}
 	w.db.SetMaxIdleConns(2)
 	if err := w.prepare(ctx, connector); err != nil {
@@ -170,17 +171,10 @@ func (w *Warehouse) prepare(ctx context.Context, connector *duckdb.Connector) er
 	if err := w.createSystem(ctx); err != nil {
 		return err
 	}
-	err = conn.QueryRowContext(ctx, `SELECT coalesce(max(load_id), 0) FROM (
-		SELECT load_id FROM _atsync.loads UNION ALL SELECT load_id FROM _atsync.checkpoints)`).Scan(scanInt(&w.loadID))
-	if err != nil {
-		return err
-	}
-	err = conn.QueryRowContext(ctx, `SELECT coalesce(max(run_id), 0) FROM _atsync.runs`).Scan(scanInt(&w.runID))
-	if err != nil {
-		return err
-	}
-	return conn.QueryRowContext(ctx, `SELECT coalesce(tags['storage_version'], 'unknown')
-		FROM duckdb_databases() WHERE NOT internal AND path IS NOT NULL`).Scan(&w.storage)
+	return conn.QueryRowContext(ctx, `SELECT coalesce(tags['storage_version'], 'unknown'),
+			(SELECT coalesce(max(load_id), 0) FROM (SELECT load_id FROM _atsync.loads UNION ALL SELECT load_id FROM _atsync.checkpoints)),
+			(SELECT coalesce(max(run_id), 0) FROM _atsync.runs)
+		FROM duckdb_databases() WHERE NOT internal AND path IS NOT NULL`).Scan(&w.storage, scanInt(&w.loadID), scanInt(&w.runID))
 }
 
 // Path returns the absolute path of the private file. Do not open it.

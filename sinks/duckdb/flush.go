@@ -69,7 +69,7 @@ func (l *load) flush(ctx context.Context, cp pipeline.Checkpoint) error {
 	}
 	l.begun, l.flushed = false, true
 	l.stored = slices.Clone(l.target)
-	l.committed()
+	l.committed(false)
 	return nil
 }
 

@@ -53,6 +53,9 @@ func (l *load) send(ctx context.Context, p portion) error {
 
 // start makes the target fit the schema and starts an insert into it.
 func (l *load) start(schema *arrow.Schema) error {
+	if err := l.w.growMemory(l.ctx); err != nil {
+		return err
+	}
 	if err := l.open(); err != nil {
 		return err
 	}

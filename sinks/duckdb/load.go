@@ -62,10 +62,16 @@ type load struct {
 	everywhere map[string]int // columns by how many of these had them
 	carried    []string       // columns whose stored values replaced rows keep, set by the merge
 
-	rejects []stagedReject
-	spilled bool // rejects have gone to rejectTable
-	ended   bool
-	err     error // the first failure; nothing but Abort follows
+	held  []portion            // rows that wait for more
+	known bool                 // they are stored as they are, and are all that there is
+	ids   []int64              // theirs
+	saved *pipeline.Checkpoint // by the commit
+
+	rejects  []stagedReject
+	spilled  bool  // rejects have gone to rejectTable
+	rejected int64 // rejects that the entity had before, acknowledged ones too
+	ended    bool
+	err      error // the first failure; nothing but Abort follows
 }
 
 type stagedReject struct {
@@ -103,14 +109,14 @@ func (l *load) begin(ctx context.Context) error {
 	}
 	l.direct = true
 	if l.stored != nil {
-		err = l.w.db.QueryRowContext(ctx, `SELECT count(*), (SELECT count(progress) > 0 FROM _atsync.checkpoints WHERE entity = ?)
-			FROM `+mainTable(l.spec.Table.Name), l.spec.Table.Entity.Name).Scan(&l.base, &l.partial)
+		stand, err := l.w.standing(ctx, l.spec.Table.Entity.Name)
+		if err != nil {
+			return err
+		}
+		l.base, l.partial, l.rejected = stand.rows, stand.checkpoint.Progress != nil, stand.rejects
 		l.direct = l.base == 0 || l.spec.Fresh
 	}
-	if err != nil {
-		return err
-	}
-	return l.w.growMemory(ctx)
+	return nil
 }
 
 // Stage takes a batch. It returns once the batch is queued; an error of its insertion comes with a later call.
@@ -148,8 +154,14 @@ func (l *load) stage(ctx context.Context, b pipeline.Batch) error {
 		if err := checkBatch(b.Record); err != nil {
 			return err
 		}
-		if err := l.send(ctx, portion{b.Record, readAt}); err != nil {
-			return err
+		p := portion{b.Record, readAt}
+		if !l.hold(p) {
+			if err := l.unhold(ctx); err != nil {
+				return err
+			}
+			if err := l.send(ctx, p); err != nil {
+				return err
+			}
 		}
 		if l.fetched == 0 || readAt.Before(l.firstRead) {
 			l.firstRead = readAt
@@ -205,6 +217,9 @@ func (l *load) absent(ctx context.Context) ([]int64, error) {
 	if err := l.usable(ctx); err != nil {
 		return nil, err
 	}
+	if err := l.sift(ctx); err != nil {
+		return nil, err
+	}
 	if err := l.finish(); err != nil {
 		return nil, err
 	}
@@ -218,6 +233,9 @@ func (l *load) absent(ctx context.Context) ([]int64, error) {
 	query := `SELECT t.id FROM ` + mainTable(l.spec.Table.Name) + ` t WHERE t._deleted_at IS NULL AND ` + scope
 	if l.target != nil {
 		query += ` AND NOT EXISTS (SELECT 1 FROM ` + tempTable(stageTable) + ` s WHERE s.id = t.id)`
+	}
+	if l.known {
+		query += ` AND t.id NOT IN (` + numbers(l.ids) + `)`
 	}
 	return queryIDs(ctx, l.conn, query+` ORDER BY 1`)
 }
@@ -265,6 +283,10 @@ func (l *load) Abort() error {
 func (l *load) release() {
 	l.ended = true
 	l.cancel()
+	for _, p := range l.held {
+		p.rec.Release()
+	}
+	l.held = nil
 	if l.conn != nil {
 		discard(l.conn)
 		l.conn = nil

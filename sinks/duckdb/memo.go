@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/atsync/atsync/pipeline"
 	"github.com/atsync/atsync/schemas"
 )
 
@@ -17,6 +19,16 @@ type memo struct {
 	mu     sync.Mutex
 	shapes map[string]shape // by entity; nil: not read yet
 	meta   map[string]storedMetadata
+	stands map[string]standing // by entity
+}
+
+// standing is what is stored of an entity beside its description.
+type standing struct {
+	checkpoint pipeline.Checkpoint
+	rows, live int64
+	maxID      *int64
+	rejects    int64 // acknowledged ones too
+	open       pipeline.OpenRejects
 }
 
 // storedMetadata is an entity's row of _atsync.metadata.
@@ -76,6 +88,68 @@ func (m *memo) forgetMetadata(entity string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.meta, entity)
+}
+
+// standing returns where an entity stands as it is committed.
+func (w *Warehouse) standing(ctx context.Context, entity string) (standing, error) {
+	shape, err := w.columns(ctx, entity)
+	if err != nil {
+		return standing{}, err
+	}
+	w.memo.mu.Lock()
+	defer w.memo.mu.Unlock()
+	st, ok := w.memo.stands[entity]
+	if !ok {
+		if st, err = readStanding(ctx, w.db, entity, shape != nil); err != nil {
+			return standing{}, err
+		}
+		if st.checkpoint.Progress == nil { // that of a first load changes with every flush
+			if w.memo.stands == nil {
+				w.memo.stands = map[string]standing{}
+			}
+			w.memo.stands[entity] = st
+		}
+	}
+	st.checkpoint.LogLoads = maps.Clone(st.checkpoint.LogLoads)
+	st.open.IDs = slices.Clone(st.open.IDs)
+	return st, nil
+}
+
+// forgetStanding has it read anew, after a commit; "" is every entity's.
+func (m *memo) forgetStanding(entity string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if entity == "" {
+		m.stands = nil
+	}
+	delete(m.stands, entity)
+}
+
+// moved notes a checkpoint that a commit has moved without changing anything else.
+func (m *memo) moved(entity string, cp pipeline.Checkpoint) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if st, ok := m.stands[entity]; ok && cp.Progress == nil {
+		st.checkpoint = cp
+		m.stands[entity] = st
+	}
+}
+
+// readStanding reads where an entity stands in one statement; it may have a table or not.
+func readStanding(ctx context.Context, q querier, entity string, table bool) (st standing, err error) {
+	if !table {
+		st.checkpoint, err = checkpoint(ctx, q, entity)
+		return st, err
+	}
+	row := q.QueryRowContext(ctx, `SELECT `+checkpointColumns+`, stored, live, top, rejects, open
+		FROM (SELECT count(*) AS stored, count(*) FILTER (WHERE _deleted_at IS NULL) AS live, max(id) AS top FROM `+mainTable(schemas.TableName(entity))+`),
+			(SELECT count(*) AS rejects, count(*) FILTER (WHERE acknowledged_at IS NULL) AS open FROM _atsync.rejects WHERE entity = ?)
+		LEFT JOIN _atsync.checkpoints ON entity = ?`, entity, entity)
+	st.checkpoint, err = scanCheckpoint(row, entity, &st.rows, &st.live, &st.maxID, &st.rejects, &st.open.Count)
+	if err == nil && st.open.Count > 0 {
+		st.open, err = openRejects(ctx, q, entity)
+	}
+	return st, err
 }
 
 // readShapes reads the shapes of all tables by entity.

@@ -14,6 +14,9 @@ import (
 
 // spillRejects moves the rejects held in memory to the load's temporary table.
 func (l *load) spillRejects() error {
+	if err := l.unhold(l.ctx); err != nil {
+		return err
+	}
 	if err := l.finish(); err != nil {
 		return err
 	}
@@ -63,13 +66,11 @@ func rejectRecord(rejects []stagedReject) arrow.RecordBatch {
 // and a reject of a version that lost to a newer one is dropped (its read time is not that of the row). It returns
 // how many are open.
 func (l *load) settleRejects(s session, source string) (int64, error) {
-	entity := l.spec.Table.Entity.Name
-	open, err := s.number(`SELECT count(*) FROM _atsync.rejects WHERE entity = ?`, entity)
-	if err != nil || open == 0 && !l.spilled {
-		return 0, err
+	if l.rejected == 0 && !l.spilled {
+		return 0, nil
 	}
-	current := tempTable(currentTable)
-	err = s.exec(`CREATE TEMP TABLE ` + ident(currentTable) + ` (id BIGINT, column_name VARCHAR, field VARCHAR, raw VARCHAR, reason VARCHAR)`)
+	entity, current := l.spec.Table.Entity.Name, tempTable(currentTable)
+	err := s.exec(`CREATE TEMP TABLE ` + ident(currentTable) + ` (id BIGINT, column_name VARCHAR, field VARCHAR, raw VARCHAR, reason VARCHAR)`)
 	if err != nil {
 		return 0, err
 	}
@@ -100,12 +101,12 @@ func (l *load) settleRejects(s session, source string) (int64, error) {
 // mostOpenIDs bounds OpenRejects.IDs.
 const mostOpenIDs = 500
 
-// openRejects returns what is open of an entity.
+// openRejects returns what is open of an entity, which is something.
 func openRejects(ctx context.Context, q querier, entity string) (pipeline.OpenRejects, error) {
 	var open pipeline.OpenRejects
 	const where = ` FROM _atsync.rejects WHERE entity = ? AND acknowledged_at IS NULL`
 	err := q.QueryRowContext(ctx, `SELECT count(*)`+where, entity).Scan(&open.Count)
-	if err != nil || open.Count == 0 {
+	if err != nil {
 		return open, err
 	}
 	open.IDs, err = queryIDs(ctx, q, `SELECT DISTINCT id`+where+` ORDER BY id LIMIT ?`, entity, mostOpenIDs)

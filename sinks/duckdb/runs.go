@@ -5,9 +5,9 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/atsync/atsync/pipeline"
@@ -17,7 +17,7 @@ import (
 // the next one, since it works beside others.
 func (w *Warehouse) BeginRun(ctx context.Context, run pipeline.Run) (int64, error) {
 	id := w.runID.Add(1)
-	err := w.write(ctx, func(s session) error {
+	err := w.record(ctx, func(s session) error {
 		if err := w.interrupt(s, run.Command); err != nil {
 			return err
 		}
@@ -34,16 +34,16 @@ func (w *Warehouse) BeginRun(ctx context.Context, run pipeline.Run) (int64, erro
 }
 
 func (w *Warehouse) interrupt(s session, command string) error {
-	w.mu.Lock()
-	var mine []string
-	for id := range w.running {
-		mine = append(mine, strconv.FormatInt(id, 10))
+	if n, err := s.number(`SELECT count(*) FROM _atsync.runs WHERE status = 'running'`); err != nil || n == 0 {
+		return err
 	}
+	w.mu.Lock()
+	mine := slices.Collect(maps.Keys(w.running))
 	w.mu.Unlock()
 	query := `UPDATE _atsync.runs SET status = 'interrupted', ended_at = ?, error = 'the process ended before the run did', error_class = 'canceled'
 		WHERE status = 'running' AND (command <> 'backfill' OR command = ?)`
 	if len(mine) > 0 {
-		query += ` AND run_id NOT IN (` + strings.Join(mine, ", ") + `)`
+		query += ` AND run_id NOT IN (` + numbers(mine) + `)`
 	}
 	if err := s.exec(query, w.now(), command); err != nil {
 		return err
@@ -67,7 +67,7 @@ func (w *Warehouse) EndRun(ctx context.Context, run pipeline.Run) error {
 		}
 		quota = sql.NullString{String: clean(string(b)), Valid: true}
 	}
-	err = w.write(ctx, func(s session) error {
+	err = w.record(ctx, func(s session) error {
 		n, err := s.count(`UPDATE _atsync.runs SET ended_at = ?, status = ?, requests = ?, error = ?, error_class = ?,
 			streams = CASE WHEN ? THEN streams ELSE ?::JSON END, quota = coalesce(?::JSON, quota) WHERE run_id = ?`,
 			instant(run.EndedAt), string(run.Status), run.Requests, text(run.Error), text(string(run.ErrorClass)),
@@ -91,13 +91,28 @@ func (w *Warehouse) EndRun(ctx context.Context, run pipeline.Run) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.running, run.ID)
+	for _, r := range run.Streams {
+		delete(w.recorded, r.LoadID)
+	}
 	return nil
+}
+
+// recordedLoad is what a load's record says that its run may know better in the end.
+type recordedLoad struct {
+	mode     string
+	requests int64
 }
 
 // recordStream completes the record of a committed load, or writes one for a stream that stored nothing.
 func (w *Warehouse) recordStream(s session, run pipeline.Run, r pipeline.StreamReport) error {
 	if r.LoadID != 0 {
-		err := s.exec(`UPDATE _atsync.loads SET mode = ?, requests = ? WHERE load_id = ?`, text(r.Mode), r.Requests, r.LoadID)
+		w.mu.Lock()
+		done := w.recorded[r.LoadID] == (recordedLoad{r.Mode, r.Requests})
+		w.mu.Unlock()
+		var err error
+		if !done {
+			err = s.exec(`UPDATE _atsync.loads SET mode = ?, requests = ? WHERE load_id = ?`, text(r.Mode), r.Requests, r.LoadID)
+		}
 		if err != nil || r.Status == pipeline.StatusOK || r.Status == pipeline.StatusPartial {
 			return err
 		}
@@ -133,7 +148,7 @@ func (w *Warehouse) Hold(ctx context.Context) (*pipeline.Hold, error) {
 
 // SetHold places a hold, or lifts it.
 func (w *Warehouse) SetHold(ctx context.Context, hold *pipeline.Hold) error {
-	return w.fail("", "set hold", w.write(ctx, func(s session) error {
+	return w.fail("", "set hold", w.record(ctx, func(s session) error {
 		if err := s.exec(`DELETE FROM _atsync.holds`); err != nil || hold == nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,6 +22,15 @@ func idents(names []string) string {
 		quoted[i] = ident(n)
 	}
 	return strings.Join(quoted, ", ")
+}
+
+// numbers joins integers with commas.
+func numbers(values []int64) string {
+	text := make([]string, len(values))
+	for i, v := range values {
+		text[i] = strconv.FormatInt(v, 10)
+	}
+	return strings.Join(text, ", ")
 }
 
 // table names a table of the warehouse itself, temp one of the connection.
@@ -75,6 +85,12 @@ func (s session) end(err error) error {
 
 // write runs fn in a transaction of its own, alone among all commits.
 func (w *Warehouse) write(ctx context.Context, fn func(session) error) error {
+	defer w.memo.forgetStanding("")
+	return w.record(ctx, fn)
+}
+
+// record is write for what no entity's standing depends on.
+func (w *Warehouse) record(ctx context.Context, fn func(session) error) error {
 	if err := w.lock(ctx); err != nil {
 		return err
 	}

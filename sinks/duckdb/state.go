@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"github.com/atsync/atsync/pipeline"
-	"github.com/atsync/atsync/schemas"
 )
 
 // Stream returns what is stored of an entity.
@@ -17,9 +16,11 @@ func (w *Warehouse) Stream(ctx context.Context, entity string) (pipeline.StreamS
 }
 
 func (w *Warehouse) stream(ctx context.Context, entity string) (st pipeline.StreamState, err error) {
-	if st.Checkpoint, err = checkpoint(ctx, w.db, entity); err != nil {
+	stand, err := w.standing(ctx, entity)
+	if err != nil {
 		return st, err
 	}
+	st.Checkpoint, st.LiveRows, st.MaxID, st.OpenRejects = stand.checkpoint, stand.live, stand.maxID, stand.open
 	if st.Columns, err = w.columns(ctx, entity); err != nil {
 		return st, err
 	}
@@ -28,21 +29,7 @@ func (w *Warehouse) stream(ctx context.Context, entity string) (st pipeline.Stre
 		return st, err
 	}
 	st.Metadata, st.MetadataAt = meta.parsed, meta.at
-	if st.Columns == nil {
-		return st, nil
-	}
-	table := schemas.TableName(entity)
-	var maxID sql.NullInt64
-	err = w.db.QueryRowContext(ctx, `SELECT count(*) FILTER (WHERE _deleted_at IS NULL), max(id) FROM `+mainTable(table)).
-		Scan(&st.LiveRows, &maxID)
-	if maxID.Valid {
-		st.MaxID = &maxID.Int64
-	}
-	if err != nil {
-		return st, err
-	}
-	st.OpenRejects, err = openRejects(ctx, w.db, entity)
-	return st, err
+	return st, nil
 }
 
 // checkpoint reads an entity's checkpoint, zero if it has none.
@@ -52,12 +39,13 @@ func checkpoint(ctx context.Context, q querier, entity string) (pipeline.Checkpo
 }
 
 // checkpointColumns are those that scanCheckpoint takes.
-const checkpointColumns = `complete_through, full_at, reread_at, parent_load, coalesce(parent_id, 0), coalesce(log_loads::VARCHAR, '{}'),
+const checkpointColumns = `complete_through, full_at, reread_at, coalesce(parent_load, 0), coalesce(parent_id, 0), coalesce(log_loads::VARCHAR, '{}'),
 	coalesce(progress::VARCHAR, '')`
 
-func scanCheckpoint(row *sql.Row, entity string) (cp pipeline.Checkpoint, err error) {
+// scanCheckpoint takes a row of checkpointColumns, and more columns after them.
+func scanCheckpoint(row *sql.Row, entity string, more ...any) (cp pipeline.Checkpoint, err error) {
 	var logs, progress string
-	err = row.Scan(when(&cp.CompleteThrough), when(&cp.FullAt), when(&cp.RereadAt), &cp.ParentLoad, &cp.ParentID, &logs, &progress)
+	err = row.Scan(append([]any{when(&cp.CompleteThrough), when(&cp.FullAt), when(&cp.RereadAt), &cp.ParentLoad, &cp.ParentID, &logs, &progress}, more...)...)
 	if err != nil {
 		return cp, err
 	}
@@ -132,7 +120,7 @@ func (w *Warehouse) Recall(ctx context.Context, key string) (string, error) {
 
 // Remember keeps a value for later processes. It is no change that readers see.
 func (w *Warehouse) Remember(ctx context.Context, key, value string) error {
-	return w.fail("", "remember", w.write(ctx, func(s session) error {
+	return w.fail("", "remember", w.record(ctx, func(s session) error {
 		return saveInfo(s, rememberPrefix+key, value)
 	}))
 }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	duckdb "github.com/duckdb/duckdb-go/v2"
+
 	"github.com/atsync/atsync/pipeline"
 )
 
@@ -136,12 +138,10 @@ func (w *Warehouse) createSystem(ctx context.Context) error {
 
 // format returns the format version of the file, 0 for a new one.
 func (w *Warehouse) format(ctx context.Context) (int, error) {
-	var tables int
-	err := w.db.QueryRowContext(ctx, `SELECT count(*) FROM duckdb_tables() WHERE schema_name = '_atsync' AND table_name = 'info'`).Scan(&tables)
-	if err != nil || tables == 0 {
-		return 0, err
-	}
 	info, err := readInfo(ctx, w.db)
+	if e, ok := errors.AsType[*duckdb.Error](err); ok && e.Type == duckdb.ErrorTypeCatalog {
+		return 0, nil // there is no such table
+	}
 	if err != nil {
 		return 0, err
 	}
