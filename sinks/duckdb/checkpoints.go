@@ -131,15 +131,16 @@ func (l *load) saveCheckpoint(s session, cp pipeline.Checkpoint, now time.Time) 
 	if err != nil {
 		return err
 	}
-	args := []any{l.spec.Table.Name, string(l.spec.Class), instant(cp.CompleteThrough), instant(cp.FullAt), instant(cp.RereadAt),
-		cp.ParentLoad, cp.ParentID, string(logs), l.loadID, l.spec.RunID, now, text(progress), entity}
-	got, err := scanCheckpoint(s.row(`UPDATE _atsync.checkpoints SET table_name = ?, class = ?, complete_through = ?, full_at = ?, reread_at = ?,
-		parent_load = ?, parent_id = ?, log_loads = ?::JSON, load_id = ?, run_id = ?, updated_at = ?, progress = ? WHERE entity = ?
-		RETURNING `+checkpointColumns, args...), entity)
+	const table, returning = `_atsync.checkpoints`, ` RETURNING ` + checkpointColumns
+	key := field{"entity", entity}
+	fields := []field{
+		{"table_name", l.spec.Table.Name}, {"class", string(l.spec.Class)}, {"complete_through", instant(cp.CompleteThrough)},
+		{"full_at", instant(cp.FullAt)}, {"reread_at", instant(cp.RereadAt)}, {"parent_load", cp.ParentLoad}, {"parent_id", cp.ParentID},
+		{"log_loads", string(logs)}, {"load_id", l.loadID}, {"run_id", l.spec.RunID}, {"updated_at", now}, {"progress", text(progress)},
+	}
+	got, err := scanCheckpoint(s.row(updateRow(table, fields, key)+returning), entity)
 	if errors.Is(err, sql.ErrNoRows) {
-		got, err = scanCheckpoint(s.row(`INSERT INTO _atsync.checkpoints (table_name, class, complete_through, full_at, reread_at, parent_load,
-			parent_id, log_loads, load_id, run_id, updated_at, progress, entity) VALUES (?, ?, ?, ?, ?, ?, ?, ?::JSON, ?, ?, ?, ?, ?)
-			RETURNING `+checkpointColumns, args...), entity)
+		got, err = scanCheckpoint(s.row(insertRow(table, append(fields, key))+returning), entity)
 	}
 	if err != nil {
 		return err

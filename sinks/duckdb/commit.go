@@ -88,6 +88,7 @@ func (l *load) committed(quiet bool) {
 		l.w.memo.moved(l.spec.Table.Entity.Name, *l.saved)
 		return
 	}
+	l.w.memo.setReadUntil(l.spec.Table.Entity.Name, l.readUntil)
 	l.w.memo.forgetStanding(l.spec.Table.Entity.Name)
 }
 
@@ -162,7 +163,7 @@ func (l *load) fitMerge(s session) error {
 func (l *load) settle(s session, res *pipeline.LoadResult) error {
 	table := mainTable(l.spec.Table.Name)
 	var err error
-	if res.Inserted, err = dedupe(s, table, l.version("", l.target)); err != nil {
+	if res.Inserted, err = l.dedupe(s, table, l.target); err != nil {
 		return err
 	}
 	res.Rejected, err = l.settleRejects(s, table)
@@ -173,7 +174,7 @@ func (l *load) settle(s session, res *pipeline.LoadResult) error {
 // else the stage has of the table leaves the stage, and what is left of the stage is written.
 func (l *load) upsert(s session, res *pipeline.LoadResult, now time.Time) error {
 	stage := tempTable(stageTable)
-	distinct, err := dedupe(s, stage, l.version("", l.staged))
+	distinct, err := l.dedupe(s, stage, l.staged)
 	if err != nil {
 		return err
 	}
@@ -226,24 +227,38 @@ func (l *load) upsert(s session, res *pipeline.LoadResult, now time.Time) error 
 type sight struct {
 	older string // condition for staged rows s that must not replace their stored versions t
 	same  string // condition for those that say what is stored
-	dead  bool   // there are tombstones
 }
 
 // look makes the conditions of the merge. What was read before the stored version, or before the row was found deleted, comes late;
 // a time ahead of our clock was written by a clock that was wrong.
 func (l *load) look(s session, now time.Time) (sight, error) {
 	table := mainTable(l.spec.Table.Name)
-	same := []string{`t._row_hash = s._row_hash AND t._deleted_at IS NULL`}
+	same := []string{`t._row_hash = s._row_hash`}
+	if l.dead {
+		same = append(same, `t._deleted_at IS NULL`)
+	}
 	for _, name := range l.doubtful() {
 		same = append(same, `t.`+ident(name)+` IS NOT DISTINCT FROM s.`+ident(name)+`::`+l.target.find(name).Type.SQL())
 	}
 	seen := sight{older: "false", same: strings.Join(same, " AND ")}
+	known := l.w.memo.readUntil(l.spec.Table.Entity.Name)
+	if !l.dead && !known.IsZero() && !known.After(l.firstRead) {
+		l.readUntil = l.lastRead
+		return seen, nil
+	}
 	var late bool
 	since := literal(l.firstRead.Format(time.RFC3339Nano)) + `::TIMESTAMPTZ` // as a constant it spares all but the newest rows
-	err := s.row(`SELECT EXISTS (FROM `+table+` WHERE _synced_at > `+since+`) OR EXISTS (FROM `+table+` WHERE _deleted_at > `+since+`),
-		EXISTS (FROM `+table+` WHERE _deleted_at IS NOT NULL)`).Scan(&late, &seen.dead)
-	if err != nil || !late {
-		return seen, err // mostly, and then the columns below need not be read
+	later := `SELECT EXISTS (FROM ` + table + ` WHERE _synced_at > ` + since + `)`
+	if l.dead {
+		later += ` OR EXISTS (FROM ` + table + ` WHERE _deleted_at > ` + since + `)`
+	}
+	err := s.row(later).Scan(&late)
+	if err != nil {
+		return seen, err
+	}
+	if !late { // mostly, and then the columns below need not be read
+		l.readUntil = l.lastRead
+		return seen, nil
 	}
 	clock := literal(now.Format(time.RFC3339Nano)) + `::TIMESTAMPTZ`
 	older := `s._synced_at < t._synced_at AND t._synced_at <= ` + clock
@@ -278,7 +293,7 @@ func unstage(s session, which string, want int64) error {
 func (l *load) replace(s session, seen sight, now time.Time) (int64, error) {
 	from := mainTable(l.spec.Table.Name) + ` AS t `
 	which := tempTable(stageTable) + ` AS s WHERE t.id = s.id AND NOT ` + seen.older + ` AND (` + seen.same + `) IS NOT TRUE`
-	if seen.dead {
+	if l.dead {
 		err := s.exec(`INSERT INTO _atsync.tombstone_log SELECT ?, ?, t.id, 'restored', NULL, ?, ? FROM `+from+`, `+which+
 			` AND t._deleted_at IS NOT NULL`, l.spec.Table.Entity.Name, l.spec.Table.Name, l.loadID, now)
 		if err != nil {
@@ -324,6 +339,15 @@ func (l *load) insertStaged(s session, want int64) error {
 		err = fmt.Errorf("%d rows written, %d expected", n, want)
 	}
 	return err
+}
+
+// dedupe keeps the newest version of each id among the load's rows, which the table has and no others, and returns how many ids
+// there are.
+func (l *load) dedupe(s session, table string, of shape) (int64, error) {
+	if l.rising {
+		return l.fetched, nil
+	}
+	return dedupe(s, table, l.version("", of))
 }
 
 // dedupe keeps the newest version of each id, of equals the one staged last, and returns how many ids there
@@ -433,10 +457,12 @@ func (l *load) record(s session, c pipeline.Commit, res pipeline.LoadResult, now
 	if c.SourceCount != nil {
 		counted = *c.SourceCount
 	}
-	return s.exec(`INSERT INTO _atsync.loads (load_id, run_id, entity, table_name, mode, class, complete, read_window, started_at, ended_at,
-		status, fetched, inserted, updated, unchanged, deleted, rejected, source_count, requests, schema_changed, complete_through)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'ok', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		l.loadID, l.spec.RunID, l.spec.Table.Entity.Name, l.spec.Table.Name, text(string(l.spec.Mode)), string(l.spec.Class), l.spec.Complete, string(window),
-		l.started, now, res.Fetched, res.Inserted, res.Updated, res.Unchanged, res.Deleted, res.Rejected, counted, c.Requests,
-		res.SchemaChanged, instant(c.Checkpoint.CompleteThrough))
+	return s.exec(insertRow(`_atsync.loads`, []field{
+		{"load_id", l.loadID}, {"run_id", l.spec.RunID}, {"entity", l.spec.Table.Entity.Name}, {"table_name", l.spec.Table.Name},
+		{"mode", text(string(l.spec.Mode))}, {"class", string(l.spec.Class)}, {"complete", l.spec.Complete}, {"read_window", string(window)},
+		{"started_at", l.started}, {"ended_at", now}, {"status", string(pipeline.StatusOK)},
+		{"fetched", res.Fetched}, {"inserted", res.Inserted}, {"updated", res.Updated}, {"unchanged", res.Unchanged},
+		{"deleted", res.Deleted}, {"rejected", res.Rejected}, {"source_count", counted}, {"requests", c.Requests},
+		{"schema_changed", res.SchemaChanged}, {"complete_through", instant(c.Checkpoint.CompleteThrough)},
+	}))
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/atsync/atsync/pipeline"
 	"github.com/atsync/atsync/schemas"
@@ -48,6 +49,7 @@ type load struct {
 	begun   bool  // the transaction is open
 	loadID  int64 // 0 until given out
 	base    int64 // rows that were in the table before (fresh)
+	dead    bool  // it has tombstones
 	partial bool  // its first load is not complete: it has not been published yet
 	flushed bool  // some of the load is stored (fresh)
 	grown   bool  // the log may grow for its flushes
@@ -57,7 +59,11 @@ type load struct {
 	schema  *arrow.Schema // of the running insert
 	fetched int64
 
+	rising     bool           // the ids come in ascending order, each once
+	lastID     int64          // of the last row that came
 	firstRead  time.Time      // of the oldest row staged
+	lastRead   time.Time      // of the newest one
+	readUntil  time.Time      // what the memo keeps after the commit
 	batches    int            // staged, empty ones left out
 	everywhere map[string]int // columns by how many of these had them
 	carried    []string       // columns whose stored values replaced rows keep, set by the merge
@@ -114,6 +120,7 @@ func (l *load) begin(ctx context.Context) error {
 			return err
 		}
 		l.base, l.partial, l.rejected = stand.rows, stand.checkpoint.Progress != nil, stand.rejects
+		l.dead = stand.live < stand.rows
 		l.direct = l.base == 0 || l.spec.Fresh
 	}
 	return nil
@@ -163,8 +170,12 @@ func (l *load) stage(ctx context.Context, b pipeline.Batch) error {
 				return err
 			}
 		}
+		l.rising = (l.rising || l.fetched == 0) && l.rise(b.Record)
 		if l.fetched == 0 || readAt.Before(l.firstRead) {
 			l.firstRead = readAt
+		}
+		if readAt.After(l.lastRead) {
+			l.lastRead = readAt
 		}
 		l.fetched += b.Record.NumRows()
 		l.batches++
@@ -176,6 +187,18 @@ func (l *load) stage(ctx context.Context, b pipeline.Batch) error {
 		return l.spillRejects()
 	}
 	return nil
+}
+
+// rise reports whether a record's ids ascend from those before.
+func (l *load) rise(rec arrow.RecordBatch) bool {
+	ids := rec.Column(rec.Schema().FieldIndices("id")[0]).(*array.Int64).Int64Values() // checkBatch has seen them
+	for i, id := range ids {
+		if id <= l.lastID && (i > 0 || l.fetched > 0) {
+			return false
+		}
+		l.lastID = id
+	}
+	return true
 }
 
 // open takes the load's connection; a direct load starts its transaction.

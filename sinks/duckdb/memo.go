@@ -19,7 +19,8 @@ type memo struct {
 	mu     sync.Mutex
 	shapes map[string]shape // by entity; nil: not read yet
 	meta   map[string]storedMetadata
-	stands map[string]standing // by entity
+	stands map[string]standing  // by entity
+	latest map[string]time.Time // by entity: no stored row was read later; unknown where there is none
 }
 
 // standing is what is stored of an entity beside its description.
@@ -123,6 +124,23 @@ func (m *memo) forgetStanding(entity string) {
 		m.stands = nil
 	}
 	delete(m.stands, entity)
+}
+
+// readUntil returns a time after which no stored row of an entity was read, zero if that is not known.
+func (m *memo) readUntil(entity string) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.latest[entity]
+}
+
+// setReadUntil notes that time, zero if it is not known any more.
+func (m *memo) setReadUntil(entity string, at time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.latest == nil {
+		m.latest = map[string]time.Time{}
+	}
+	m.latest[entity] = at
 }
 
 // moved notes a checkpoint that a commit has moved without changing anything else.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,44 @@ func idents(names []string) string {
 		quoted[i] = ident(n)
 	}
 	return strings.Join(quoted, ", ")
+}
+
+// A field is a column and the value that a row gets there: a string, a bool, an int64, a time or nil.
+type field struct {
+	column string
+	value  any
+}
+
+// text writes the value into a statement: one with parameters is planned twice, before DuckDB knows their types and after.
+func (f field) text() string {
+	switch v := f.value.(type) {
+	case nil:
+		return "NULL"
+	case string:
+		return literal(v)
+	case time.Time:
+		return literal(v.UTC().Format("2006-01-02 15:04:05.999999")+"Z") + "::TIMESTAMPTZ"
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+// insertRow is the statement that adds a row.
+func insertRow(table string, fields []field) string {
+	columns, values := make([]string, len(fields)), make([]string, len(fields))
+	for i, f := range fields {
+		columns[i], values[i] = f.column, f.text()
+	}
+	return `INSERT INTO ` + table + ` (` + strings.Join(columns, ", ") + `) VALUES (` + strings.Join(values, ", ") + `)`
+}
+
+// updateRow is the statement that changes rows.
+func updateRow(table string, fields []field, where field) string {
+	set := make([]string, len(fields))
+	for i, f := range fields {
+		set[i] = f.column + " = " + f.text()
+	}
+	return `UPDATE ` + table + ` SET ` + strings.Join(set, ", ") + ` WHERE ` + where.column + ` = ` + where.text()
 }
 
 // numbers joins integers with commas.
