@@ -32,6 +32,32 @@ func (s Space) Wasteful() bool {
 	return float64(s.Dead) > compactAbove*float64(s.Bytes-s.Dead)
 }
 
+// A warehouse of such a size, in bytes, that is a fifth free blocks is written anew when it is closed. DuckDB frees many at once when
+// it joins row groups that have lost rows, a tenth of such a file each, and may use them again only much later. Smaller files are not
+// worth it, and larger ones have a smaller part of them, and would keep who closes them waiting: they are maintain's.
+const (
+	leastTidied = 32 << 20
+	mostTidied  = 256 << 20
+	freeAbove   = 0.20
+)
+
+// tidy compacts the warehouse if there is so much room in its file. A failure leaves it as it was.
+func (w *Warehouse) tidy(ctx context.Context) error {
+	info, err := os.Stat(w.opts.Path)
+	if err != nil || w.replaced || info.Size() < leastTidied || info.Size() > mostTidied {
+		return err
+	}
+	if _, err := w.db.ExecContext(ctx, "CHECKPOINT"); err != nil { // as closing does; it is what frees blocks
+		return err
+	}
+	var free float64
+	err = w.db.QueryRowContext(ctx, `SELECT free_blocks / total_blocks FROM pragma_database_size() WHERE database_name = current_database()`).Scan(&free)
+	if err != nil || free < freeAbove {
+		return err
+	}
+	return w.rewrite(ctx)
+}
+
 // Space measures the warehouse's file. It checkpoints first, which is what makes deleted rows free blocks.
 func (w *Warehouse) Space(ctx context.Context) (Space, error) {
 	if err := w.lock(ctx); err != nil {
@@ -120,6 +146,11 @@ func (w *Warehouse) compact(ctx context.Context) error {
 		return err
 	}
 	defer w.unlock()
+	return w.rewrite(ctx)
+}
+
+// rewrite is compact for who holds the commit token.
+func (w *Warehouse) rewrite(ctx context.Context) error {
 	path := w.opts.Path
 	fresh := fmt.Sprintf("%s%s%d-%d", path, compactSuffix, os.Getpid(), time.Now().UnixNano())
 	defer removeCopy(fresh)
@@ -149,6 +180,7 @@ func (w *Warehouse) compact(ctx context.Context) error {
 	if err := os.Rename(fresh, path); err != nil {
 		return err
 	}
+	w.replaced = true
 	return syncDir(filepath.Dir(path))
 }
 

@@ -56,15 +56,16 @@ type Hydrate func(ctx context.Context, to string) (bool, error)
 
 // Warehouse is one tenant's private DuckDB file. It implements pipeline.Sink and is safe for concurrent use.
 type Warehouse struct {
-	opts    Options
-	db      *sql.DB
-	feeds   *feeds
-	commit  chan struct{} // holds one token: commits, metadata, runs and publishing are serialised
-	version atomic.Int64  // counts commits of this process
-	loadID  atomic.Int64
-	runID   atomic.Int64
-	storage string
-	memo    memo
+	opts     Options
+	db       *sql.DB
+	feeds    *feeds
+	commit   chan struct{} // holds one token: commits, metadata, runs and publishing are serialised
+	replaced bool          // by a compaction: the file of this name is not this instance's; guarded by commit
+	version  atomic.Int64  // counts commits of this process
+	loadID   atomic.Int64
+	runID    atomic.Int64
+	storage  string
+	memo     memo
 
 	mu       sync.Mutex
 	loading  map[string]*load       // open loads by table
@@ -183,8 +184,8 @@ func (w *Warehouse) Path() string { return w.opts.Path }
 // StorageVersion returns the format of the file as DuckDB names it, e.g. "v1.0.0+".
 func (w *Warehouse) StorageVersion() string { return w.storage }
 
-// Close ends the instance: DuckDB checkpoints and lets go of the file. Open loads, which nobody may be using
-// any more, are aborted.
+// Close ends the instance: DuckDB checkpoints and lets go of the file, which is compacted if it is small and much of it is free. Open
+// loads, which nobody may be using any more, are aborted.
 func (w *Warehouse) Close() error {
 	w.mu.Lock()
 	open := slices.Collect(maps.Values(w.loading))
@@ -196,6 +197,9 @@ func (w *Warehouse) Close() error {
 		return err
 	}
 	defer w.unlock()
+	if err := w.tidy(context.Background()); err != nil { // it would only save space
+		w.opts.Logger.Debug("the warehouse is not compacted", "cause", err)
+	}
 	if err := errors.Join(removeHolder(w.opts.Path), w.db.Close()); err != nil {
 		return w.fail("", "close", err)
 	}

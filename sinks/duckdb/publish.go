@@ -158,7 +158,7 @@ func (p *Publisher) publish(ctx context.Context) (int64, error) {
 
 // remember notes in the warehouse as of when the target is current, and its mark. It is no commit that readers see.
 func (p *Publisher) remember(ctx context.Context, version int64, at time.Time, mark string) error {
-	err := p.w.write(ctx, func(s session) error {
+	err := p.w.record(ctx, func(s session) error {
 		if err := saveInfo(s, publishedAtKey, at.Format(time.RFC3339Nano)); err != nil {
 			return err
 		}
