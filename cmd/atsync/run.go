@@ -66,8 +66,11 @@ func (e *env) run(ctx context.Context) error {
 	defer func() { _ = unlock() }() // the process ends
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.HTTP.Listen)
 	if err != nil {
-		return &pipeline.Error{Class: pipeline.ClassConfig, Op: "run", Err: fmt.Errorf("http.listen: %w", err),
-			Remedy: "write another address there, or port 0 for any that is free"}
+		remedy := "write another address there, or port 0 for any that is free"
+		if errors.Is(err, syscall.EADDRINUSE) {
+			remedy = "if that is another atsync, stop it or give this one an address of its own; " + remedy
+		}
+		return &pipeline.Error{Class: pipeline.ClassConfig, Op: "run", Err: fmt.Errorf("http.listen: %w", err), Remedy: remedy}
 	}
 	log := e.logger(e.stderr, cfg)
 	w := e.newWiring(cfg, log)

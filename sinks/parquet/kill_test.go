@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/atsync/atsync/pipeline"
 	"github.com/atsync/atsync/pipeline/pipelinetest"
@@ -16,13 +17,6 @@ import (
 // killHarness is a warehouse and a publication of it without a grace period, so that every step happens each time.
 func killHarness() pipelinetest.KillHarness {
 	lake := func(dir string) string { return filepath.Join(dir, "lake", "acme") }
-	open := func(ctx context.Context, dir string) (*duckdb.Warehouse, *parquet.Publisher, error) {
-		w, err := duckdb.Open(ctx, duckdb.Options{Path: filepath.Join(dir, "work", "acme.duckdb"), Tenant: "acme"})
-		if err != nil {
-			return nil, nil, err
-		}
-		return w, parquet.NewPublisher(w, parquet.Options{Folder: lake(dir), Tenant: "acme", Grace: -1}), nil
-	}
 	read := func(by func(*testing.T, string) reader) func(*testing.T, string) func(*testing.T, string, ...string) ([]map[string]string, bool) {
 		return func(t *testing.T, dir string) func(*testing.T, string, ...string) ([]map[string]string, bool) {
 			if _, err := os.Stat(filepath.Join(lake(dir), parquet.CatalogName)); err != nil {
@@ -30,6 +24,29 @@ func killHarness() pipelinetest.KillHarness {
 			}
 			return by(t, lake(dir))
 		}
+	}
+	h := killed(func(w *duckdb.Warehouse, dir string) keeper {
+		return parquet.NewPublisher(w, parquet.Options{Folder: lake(dir), Tenant: "acme", Grace: -1})
+	})
+	h.Whole, h.Table = read(byCatalog), read(byLink)
+	return h
+}
+
+// keeper is a publisher with its upkeep.
+type keeper interface {
+	pipeline.Publisher
+	Recut(ctx context.Context) (pipeline.Publication, error)
+	Prune(ctx context.Context, grace time.Duration) (int, error)
+}
+
+// killed is a harness of a warehouse and what publishes it, without readers.
+func killed(publisher func(w *duckdb.Warehouse, dir string) keeper) pipelinetest.KillHarness {
+	open := func(ctx context.Context, dir string) (*duckdb.Warehouse, keeper, error) {
+		w, err := duckdb.Open(ctx, duckdb.Options{Path: filepath.Join(dir, "work", "acme.duckdb"), Tenant: "acme"})
+		if err != nil {
+			return nil, nil, err
+		}
+		return w, publisher(w, dir), nil
 	}
 	return pipelinetest.KillHarness{
 		Open: func(ctx context.Context, dir string) (pipeline.Sink, pipeline.Publisher, func() error, error) {
@@ -50,8 +67,6 @@ func killHarness() pipelinetest.KillHarness {
 			}
 			return errors.Join(err, w.Close())
 		},
-		Whole: read(byCatalog),
-		Table: read(byLink),
 	}
 }
 

@@ -2,7 +2,6 @@ package parquet_test
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -26,36 +25,13 @@ func remoteKillOptions(url, dir string, now func() time.Time) parquet.RemoteOpti
 
 // remoteKillHarness is a warehouse and a publication of it in a bucket without a grace period, so that every step happens each time.
 func remoteKillHarness(url string, read func(t *testing.T) reader) pipelinetest.KillHarness {
-	open := func(ctx context.Context, dir string) (*duckdb.Warehouse, *parquet.Remote, error) {
-		w, err := duckdb.Open(ctx, duckdb.Options{Path: filepath.Join(dir, "work", "acme.duckdb"), Tenant: "acme"})
-		if err != nil {
-			return nil, nil, err
-		}
-		return w, parquet.NewRemote(w, remoteKillOptions(url, dir, nil)), nil
+	h := killed(func(w *duckdb.Warehouse, dir string) keeper {
+		return parquet.NewRemote(w, remoteKillOptions(url, dir, nil))
+	})
+	h.Whole = func(t *testing.T, _ string) func(*testing.T, string, ...string) ([]map[string]string, bool) {
+		return read(t)
 	}
-	return pipelinetest.KillHarness{
-		Open: func(ctx context.Context, dir string) (pipeline.Sink, pipeline.Publisher, func() error, error) {
-			w, p, err := open(ctx, dir)
-			if err != nil {
-				return nil, nil, nil, err
-			}
-			return w, p, w.Close, nil
-		},
-		Maintain: func(ctx context.Context, dir string) error {
-			w, p, err := open(ctx, dir)
-			if err != nil {
-				return err
-			}
-			_, err = p.Recut(ctx)
-			if err == nil {
-				_, err = p.Prune(ctx, 0)
-			}
-			return errors.Join(err, w.Close())
-		},
-		Whole: func(t *testing.T, _ string) func(*testing.T, string, ...string) ([]map[string]string, bool) {
-			return read(t)
-		},
-	}
+	return h
 }
 
 func killRemoteChild() {

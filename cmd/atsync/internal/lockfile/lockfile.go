@@ -29,7 +29,7 @@ func (e *HeldError) Error() string {
 	return "held by " + e.Holder
 }
 
-// Acquire takes the lock at path, whose folder is made if it is missing, and writes into it who holds it and what for.
+// Acquire takes the lock at path, whose folder is made if it is missing, and writes into it who holds it and what for, if there is room.
 // It does not wait: if another process or another call of this one holds the lock it returns a *HeldError.
 func Acquire(path, what string, now time.Time) (release func() error, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
@@ -55,13 +55,8 @@ func Acquire(path, what string, now time.Time) (release func() error, err error)
 		host = "this machine"
 	}
 	text := fmt.Sprintf("process %d on %s since %s: %s\n", os.Getpid(), host, now.UTC().Format(time.RFC3339), what)
-	if err := errors.Join(f.Truncate(0), write(f, text)); err != nil {
-		return nil, errors.Join(err, f.Close())
+	if f.Truncate(0) == nil {
+		_, _ = f.WriteAt([]byte(text), 0) // a full disk leaves it untold who holds the lock, which is held all the same
 	}
 	return f.Close, nil
-}
-
-func write(f *os.File, text string) error {
-	_, err := f.WriteAt([]byte(text), 0)
-	return err
 }
