@@ -104,7 +104,8 @@ func (e *env) run(ctx context.Context) error {
 // daemonSite is a site as the daemon sees it.
 type daemonSite struct {
 	*site
-	w wiring
+	w    wiring
+	tidy func() // after a job
 }
 
 // openSite opens a tenant for one of the daemon's jobs.
@@ -114,7 +115,13 @@ func (w wiring) openSite(ctx context.Context, t config.TenantConfig, trace *pipe
 	if err != nil {
 		return nil, err
 	}
-	return &daemonSite{s, w}, nil
+	return &daemonSite{s, w, func() { w.tidy(ctx, s) }}, nil
+}
+
+// Close implements daemon.Site.
+func (s *daemonSite) Close() error {
+	s.tidy()
+	return s.site.Close()
 }
 
 // upkeep is what maintain does, for one of the daemon's jobs.

@@ -216,6 +216,7 @@ func (w wiring) onTenant(ctx context.Context, t config.TenantConfig, feed *feed,
 		return run, err
 	}
 	defer func() {
+		w.tidy(ctx, s)
 		if closed := s.Close(); closed != nil {
 			w.log.ErrorContext(ctx, "closing", "tenant", t.Name, "error", closed)
 		}

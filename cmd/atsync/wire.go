@@ -233,6 +233,16 @@ func (s *site) runner(trace *pipeline.Trace) *pipeline.Runner {
 	}
 }
 
+// tidy lets the warehouse give free space back after a job, unless that was stopped: then somebody waits.
+func (w wiring) tidy(ctx context.Context, s *site) {
+	if ctx.Err() != nil {
+		return
+	}
+	if err := s.warehouse.Tidy(ctx); err != nil && ctx.Err() == nil {
+		w.log.WarnContext(ctx, "the warehouse could not be compacted; atsync maintain tries it again", "tenant", s.cfg.Name, "error", err)
+	}
+}
+
 // Close closes everything that open opened.
 func (s *site) Close() error {
 	return errors.Join(s.source.Close(), s.warehouse.Close())

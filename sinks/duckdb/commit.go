@@ -72,9 +72,14 @@ func (l *load) commit(ctx context.Context, c pipeline.Commit) (pipeline.LoadResu
 	l.w.mu.Lock()
 	l.w.recorded[l.loadID] = recordedLoad{string(l.spec.Mode), c.Requests}
 	l.w.mu.Unlock()
-	quiet := l.saved != nil && !l.direct && (l.fetched == 0 || l.known) && !l.spilled && !l.renewed && !res.SchemaChanged && len(c.Tombstones) == 0
-	l.committed(quiet)
+	l.committed(l.quiet(c, res))
 	return res, nil
+}
+
+// quiet reports whether a commit has changed nothing of the entity but its checkpoint.
+func (l *load) quiet(c pipeline.Commit, res pipeline.LoadResult) bool {
+	rows := l.direct || l.fetched > 0 && !l.known || len(c.Tombstones) > 0
+	return l.saved != nil && !rows && !l.spilled && !l.renewed && !res.SchemaChanged
 }
 
 // committed makes what the transaction has changed known; quiet: nothing but the checkpoint.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,27 +33,55 @@ func (s Space) Wasteful() bool {
 	return float64(s.Dead) > compactAbove*float64(s.Bytes-s.Dead)
 }
 
-// A warehouse of such a size, in bytes, that is a fifth free blocks is written anew when it is closed. DuckDB frees many at once when
-// it joins row groups that have lost rows, a tenth of such a file each, and may use them again only much later. Smaller files are not
-// worth it, and larger ones have a smaller part of them, and would keep who closes them waiting: they are maintain's.
+// A warehouse of such a size, in bytes, that is a fifth free blocks is tidied. DuckDB frees many at once when it joins row groups that
+// have lost rows, a tenth of such a file each, and may use them again only much later. Smaller files are not worth it, and larger ones
+// have a smaller part of them, and would keep others waiting: they are maintain's.
 const (
 	leastTidied = 32 << 20
 	mostTidied  = 256 << 20
 	freeAbove   = 0.20
 )
 
-// tidy compacts the warehouse if there is so much room in its file. A failure leaves it as it was.
+// tidiedKey keeps at what size the warehouse was tidied: if that was in vain, it is not tried again until the size is another one.
+const tidiedKey = "tidied_at_bytes"
+
+// Tidy compacts the warehouse if it is small and much of it is free, as the last thing that is done with it: afterwards it can only be
+// closed. A failure leaves it as it was, or compacted. It does nothing while a load is open.
+func (w *Warehouse) Tidy(ctx context.Context) error {
+	w.mu.Lock()
+	loading := len(w.loading)
+	w.mu.Unlock()
+	if loading > 0 {
+		return nil
+	}
+	return w.fail("", "tidy", w.tidy(ctx))
+}
+
 func (w *Warehouse) tidy(ctx context.Context) error {
 	info, err := os.Stat(w.opts.Path)
-	if err != nil || w.replaced || info.Size() < leastTidied || info.Size() > mostTidied {
+	if err != nil || info.Size() < leastTidied || info.Size() > mostTidied {
 		return err
 	}
+	if err := w.lock(ctx); err != nil {
+		return err
+	}
+	defer w.unlock()
 	if _, err := w.db.ExecContext(ctx, "CHECKPOINT"); err != nil { // as closing does; it is what frees blocks
 		return err
 	}
 	var free float64
-	err = w.db.QueryRowContext(ctx, `SELECT free_blocks / total_blocks FROM pragma_database_size() WHERE database_name = current_database()`).Scan(&free)
+	var size int64
+	err = w.db.QueryRowContext(ctx, `SELECT free_blocks / total_blocks, total_blocks * block_size FROM pragma_database_size()
+		WHERE database_name = current_database()`).Scan(&free, &size)
 	if err != nil || free < freeAbove {
+		return err
+	}
+	known, err := readInfo(ctx, w.db)
+	if err != nil || known[tidiedKey] == strconv.FormatInt(size, 10) {
+		return err
+	}
+	err = w.transact(ctx, func(s session) error { return saveInfo(s, tidiedKey, strconv.FormatInt(size, 10)) })
+	if err != nil {
 		return err
 	}
 	return w.rewrite(ctx)
@@ -161,6 +190,9 @@ func (w *Warehouse) rewrite(ctx context.Context) error {
 	if err := w.roomFor(space.Bytes - space.Dead); err != nil {
 		return err
 	}
+	if err := w.growMemoryForWidest(ctx); err != nil {
+		return err
+	}
 	if err := w.fill(ctx, fresh); err != nil {
 		return err
 	}
@@ -177,11 +209,26 @@ func (w *Warehouse) rewrite(ctx context.Context) error {
 	if err := os.Remove(path + ".wal"); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
+	if err := removeHolder(path); err != nil { // while nobody else can open what has this name
+		return err
+	}
 	if err := os.Rename(fresh, path); err != nil {
 		return err
 	}
 	w.replaced = true
 	return syncDir(filepath.Dir(path))
+}
+
+// growMemoryForWidest raises the memory limit to what a copy of the widest table needs.
+func (w *Warehouse) growMemoryForWidest(ctx context.Context) error {
+	var columns int
+	err := w.db.QueryRowContext(ctx, `SELECT max(column_count) FROM duckdb_tables() WHERE database_name = current_database()`).Scan(&columns)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.fitMemory(ctx, columns)
 }
 
 // roomFor refuses a compaction that would fill the disk.

@@ -53,8 +53,11 @@ func (l *load) noteFrozen(s session, now time.Time) error {
 	for _, c := range l.spec.Frozen {
 		known, err := s.number(`SELECT count(*) FROM _atsync.schema_changes WHERE entity = ? AND change = 'frozen' AND column_name = ?
 			AND old_type IS NOT DISTINCT FROM ? AND new_type IS NOT DISTINCT FROM ?`, l.spec.Table.Entity.Name, clean(c.Column), text(c.OldType), text(c.NewType))
-		if err != nil || known > 0 {
+		if err != nil {
 			return err
+		}
+		if known > 0 {
+			continue
 		}
 		c.Kind = "frozen"
 		if err := l.note(s, now, c); err != nil {

@@ -184,8 +184,8 @@ func (w *Warehouse) Path() string { return w.opts.Path }
 // StorageVersion returns the format of the file as DuckDB names it, e.g. "v1.0.0+".
 func (w *Warehouse) StorageVersion() string { return w.storage }
 
-// Close ends the instance: DuckDB checkpoints and lets go of the file, which is compacted if it is small and much of it is free. Open
-// loads, which nobody may be using any more, are aborted.
+// Close ends the instance: DuckDB checkpoints and lets go of the file. Open loads, which nobody may be using
+// any more, are aborted.
 func (w *Warehouse) Close() error {
 	w.mu.Lock()
 	open := slices.Collect(maps.Values(w.loading))
@@ -193,23 +193,23 @@ func (w *Warehouse) Close() error {
 	for _, l := range open {
 		_ = l.Abort() // never fails
 	}
-	if err := w.lock(context.Background()); err != nil {
-		return err
-	}
+	w.commit <- struct{}{}
 	defer w.unlock()
-	if err := w.tidy(context.Background()); err != nil { // it would only save space
-		w.opts.Logger.Debug("the warehouse is not compacted", "cause", err)
+	var err error
+	if !w.replaced { // what has the name now may be another process's already
+		err = removeHolder(w.opts.Path)
 	}
-	if err := errors.Join(removeHolder(w.opts.Path), w.db.Close()); err != nil {
-		return w.fail("", "close", err)
-	}
-	return nil
+	return w.fail("", "close", errors.Join(err, w.db.Close()))
 }
 
-// lock takes the commit token, or gives up with ctx.
+// lock takes the commit token, or gives up with ctx. There is nothing to write to once a compaction has replaced the file.
 func (w *Warehouse) lock(ctx context.Context) error {
 	select {
 	case w.commit <- struct{}{}:
+		if w.replaced {
+			w.unlock()
+			return errors.New("the warehouse has been compacted: open it again")
+		}
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

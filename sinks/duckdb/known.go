@@ -14,10 +14,15 @@ import (
 // again that the table has already, and to ask for those is cheaper than to stage and to merge them.
 const mostHeld = 200
 
+// mayKnow reports whether the rows so far may turn out to be known: they are compared with a table, nothing is staged, no value of
+// theirs or of the table's is a reject, and nobody asks what the stamps have missed.
+func (l *load) mayKnow() bool {
+	return !l.direct && l.target == nil && !l.known && l.rejected == 0 && len(l.rejects) == 0 && !l.spilled && l.spec.MissedSince.IsZero()
+}
+
 // hold keeps a portion in memory, or reports that it must be staged.
 func (l *load) hold(p portion) bool {
-	if l.direct || l.target != nil || l.known || l.rejected > 0 || len(l.rejects) > 0 || !l.spec.MissedSince.IsZero() ||
-		l.fetched+p.rec.NumRows() > mostHeld {
+	if !l.mayKnow() || l.fetched+p.rec.NumRows() > mostHeld {
 		return false
 	}
 	p.rec.Retain()

@@ -34,7 +34,7 @@ const rejectsHeld = 5000
 //
 // An empty table is filled directly, inside the load's transaction: nothing is staged, nothing is
 // compared. So is one that a first load goes on to fill, and there a flush ends the transaction and starts another one.
-// Otherwise rows wait in a temporary table for the merge.
+// Otherwise rows wait in a temporary table for the merge, or, as long as they are few and may be known, in memory.
 type load struct {
 	w       *Warehouse
 	spec    pipeline.LoadSpec

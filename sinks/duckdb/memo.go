@@ -13,13 +13,14 @@ import (
 	"github.com/atsync/atsync/schemas"
 )
 
-// memo is what a warehouse has read of its own description: nobody else changes it while the file is open, and a run asks
-// for it several times an entity. It is safe for concurrent use.
+// memo is what a warehouse has read of its own records: nobody else changes them while the file is open, and a run asks
+// for them several times an entity. It is safe for concurrent use.
 type memo struct {
 	mu     sync.Mutex
 	shapes map[string]shape // by entity; nil: not read yet
 	meta   map[string]storedMetadata
 	stands map[string]standing  // by entity
+	turns  map[string]int64     // by entity, "" for all: how often its standing has changed
 	latest map[string]time.Time // by entity: no stored row was read later; unknown where there is none
 }
 
@@ -93,37 +94,74 @@ func (m *memo) forgetMetadata(entity string) {
 
 // standing returns where an entity stands as it is committed.
 func (w *Warehouse) standing(ctx context.Context, entity string) (standing, error) {
-	shape, err := w.columns(ctx, entity)
-	if err != nil {
-		return standing{}, err
-	}
-	w.memo.mu.Lock()
-	defer w.memo.mu.Unlock()
-	st, ok := w.memo.stands[entity]
-	if !ok {
+	for {
+		st, turn, ok := w.memo.knownStanding(entity)
+		if ok {
+			return st, nil
+		}
+		shape, err := w.columns(ctx, entity)
+		if err != nil {
+			return standing{}, err
+		}
 		if st, err = readStanding(ctx, w.db, entity, shape != nil); err != nil {
 			return standing{}, err
 		}
-		if st.checkpoint.Progress == nil { // that of a first load changes with every flush
-			if w.memo.stands == nil {
-				w.memo.stands = map[string]standing{}
-			}
-			w.memo.stands[entity] = st
+		if w.memo.keepStanding(entity, turn, st) {
+			return st, nil
 		}
 	}
+}
+
+// knownStanding returns an entity's standing, if it is known, and how often it has changed.
+func (m *memo) knownStanding(entity string) (st standing, turn int64, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	st, ok = m.stands[entity]
+	return st.clone(), m.turn(entity), ok
+}
+
+// keepStanding keeps what was read, unless it has changed since that turn: then it must be read again.
+func (m *memo) keepStanding(entity string, turn int64, st standing) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.turn(entity) != turn {
+		return false
+	}
+	if st.checkpoint.Progress != nil { // that of a first load changes with every flush
+		return true
+	}
+	if m.stands == nil {
+		m.stands = map[string]standing{}
+	}
+	m.stands[entity] = st.clone()
+	return true
+}
+
+func (m *memo) turn(entity string) int64 { return m.turns[entity] + m.turns[""] }
+
+// clone makes a copy that its owner may change.
+func (st standing) clone() standing {
 	st.checkpoint.LogLoads = maps.Clone(st.checkpoint.LogLoads)
 	st.open.IDs = slices.Clone(st.open.IDs)
-	return st, nil
+	return st
 }
 
 // forgetStanding has it read anew, after a commit; "" is every entity's.
 func (m *memo) forgetStanding(entity string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if entity == "" {
-		m.stands = nil
+	m.forget(entity)
+}
+
+func (m *memo) forget(entity string) {
+	if m.turns == nil {
+		m.turns = map[string]int64{}
 	}
+	m.turns[entity]++
 	delete(m.stands, entity)
+	if entity == "" {
+		clear(m.stands)
+	}
 }
 
 // readUntil returns a time after which no stored row of an entity was read, zero if that is not known.
@@ -147,9 +185,11 @@ func (m *memo) setReadUntil(entity string, at time.Time) {
 func (m *memo) moved(entity string, cp pipeline.Checkpoint) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if st, ok := m.stands[entity]; ok && cp.Progress == nil {
+	st, ok := m.stands[entity]
+	m.forget(entity)
+	if ok && cp.Progress == nil {
 		st.checkpoint = cp
-		m.stands[entity] = st
+		m.stands[entity] = st.clone()
 	}
 }
 

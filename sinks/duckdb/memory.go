@@ -15,8 +15,7 @@ const narrowColumns = 80
 // DuckDB folds the log into the file.
 const flushMB = 128
 
-// growMemory raises the memory limit to what the open loads need: 1.5 MB for each further column. It is never lowered: the
-// next wide load needs the same.
+// growMemory raises the memory limit to what the open loads need.
 func (w *Warehouse) growMemory(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -24,6 +23,12 @@ func (w *Warehouse) growMemory(ctx context.Context) error {
 	for _, l := range w.loading {
 		columns += len(l.spec.Table.Columns)
 	}
+	return w.fitMemory(ctx, columns)
+}
+
+// fitMemory raises the memory limit for so many columns: 1.5 MB for each further one. It is never lowered: the
+// next wide load needs the same. The caller holds mu.
+func (w *Warehouse) fitMemory(ctx context.Context, columns int) error {
 	need := w.opts.MemoryMB + max(0, columns-narrowColumns)*3/2
 	if w.flushing > 0 {
 		need += flushMB

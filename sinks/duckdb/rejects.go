@@ -101,7 +101,7 @@ func (l *load) settleRejects(s session, source string) (int64, error) {
 // mostOpenIDs bounds OpenRejects.IDs.
 const mostOpenIDs = 500
 
-// openRejects returns what is open of an entity, which is something.
+// openRejects returns what is open of an entity that has open rejects.
 func openRejects(ctx context.Context, q querier, entity string) (pipeline.OpenRejects, error) {
 	var open pipeline.OpenRejects
 	const where = ` FROM _atsync.rejects WHERE entity = ? AND acknowledged_at IS NULL`

@@ -91,8 +91,8 @@ func (w *Warehouse) EndRun(ctx context.Context, run pipeline.Run) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.running, run.ID)
-	for _, r := range run.Streams {
-		delete(w.recorded, r.LoadID)
+	if len(w.running) == 0 {
+		clear(w.recorded)
 	}
 	return nil
 }
@@ -107,8 +107,9 @@ type recordedLoad struct {
 func (w *Warehouse) recordStream(s session, run pipeline.Run, r pipeline.StreamReport) error {
 	if r.LoadID != 0 {
 		w.mu.Lock()
-		done := w.recorded[r.LoadID] == (recordedLoad{r.Mode, r.Requests})
+		said, done := w.recorded[r.LoadID]
 		w.mu.Unlock()
+		done = done && said == recordedLoad{r.Mode, r.Requests}
 		var err error
 		if !done {
 			err = s.exec(`UPDATE _atsync.loads SET mode = ?, requests = ? WHERE load_id = ?`, text(r.Mode), r.Requests, r.LoadID)

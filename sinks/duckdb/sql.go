@@ -40,8 +40,12 @@ func (f field) text() string {
 		return literal(v)
 	case time.Time:
 		return literal(v.UTC().Format("2006-01-02 15:04:05.999999")+"Z") + "::TIMESTAMPTZ"
+	case bool:
+		return strconv.FormatBool(v)
+	case int64:
+		return strconv.FormatInt(v, 10)
 	default:
-		return fmt.Sprint(v)
+		panic(fmt.Sprintf("column %s: no literal for a %T", f.column, v))
 	}
 }
 

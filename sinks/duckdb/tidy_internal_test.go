@@ -2,11 +2,12 @@ package duckdb
 
 import (
 	"os"
+	"strings"
 	"testing"
 )
 
-// TestCloseGivesBackFreeBlocks: a warehouse of which much is free is written anew when it is closed, once, and has all of its rows.
-func TestCloseGivesBackFreeBlocks(t *testing.T) {
+// TestTidy: a warehouse of which much is free is written anew, once, has all of its rows, and takes nothing more until it is opened again.
+func TestTidy(t *testing.T) {
 	opts := Options{Path: t.TempDir() + "/acme.duckdb", Tenant: "acme"}
 	open := func() *Warehouse {
 		w, err := Open(t.Context(), opts)
@@ -16,6 +17,9 @@ func TestCloseGivesBackFreeBlocks(t *testing.T) {
 		return w
 	}
 	closed := func(w *Warehouse) int64 {
+		if err := w.Tidy(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		if err := w.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -40,6 +44,12 @@ func TestCloseGivesBackFreeBlocks(t *testing.T) {
 	exec(w, `DELETE FROM main.random WHERE id >= 200_000 AND id < 900_000`)
 	exec(w, `CHECKPOINT`)
 	exec(w, `INSERT INTO main.random VALUES (1, 'late')`) // what stands in the log counts, too
+	if err := w.Tidy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Remember(t.Context(), "a", "b"); err == nil || !strings.Contains(err.Error(), "open it again") {
+		t.Errorf("what the old file is told would be lost: %v", err)
+	}
 	tidied := closed(w)
 	if tidied > full/2 {
 		t.Errorf("%d of %d bytes are left", tidied, full)
