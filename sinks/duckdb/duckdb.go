@@ -42,8 +42,8 @@ type Options struct {
 	MemoryMB int              // of DuckDB's buffers, 192 by default, more while wide tables are loaded; the process uses up to 200 MB beside it
 	Threads  int              // 2 by default
 	TempDir  string           // where staging spills; Path + ".tmp" by default
-	From     string           // a publication to start from if there is no file at Path; may be missing itself
-	Hydrate  Hydrate          // makes the file from another kind of publication if there is none at Path; nil: From does
+	From     string           // a publication to start from if the file at Path is missing or damaged; may be missing itself
+	Hydrate  Hydrate          // makes the file from another kind of publication then; nil: From does
 	TimeZone string           // IANA name of the tenant's zone, in which the views' dates are; empty: UTC
 	WebURL   func() string    // of the tenant's Autotask in a browser, asked when views are made; nil or "": as last known
 	LockWait time.Duration    // how long to wait for another process to let go of the file; 5 s by default, < 0: not at all
@@ -77,7 +77,8 @@ type Warehouse struct {
 
 var _ pipeline.Sink = (*Warehouse)(nil)
 
-// Open opens or creates a warehouse. Another process that holds the file is waited for (Options.LockWait).
+// Open opens or creates a warehouse. Another process that holds the file is waited for (Options.LockWait). A damaged one is made anew
+// from its publication, if there is one.
 // Errors are *pipeline.Error of ClassSink and name the remedy.
 func Open(ctx context.Context, opts Options) (*Warehouse, error) {
 	opts, err := opts.complete()
@@ -87,7 +88,7 @@ func Open(ctx context.Context, opts Options) (*Warehouse, error) {
 	if err := hydrate(ctx, opts); err != nil {
 		return nil, openError(opts, err)
 	}
-	connector, err := connect(ctx, opts)
+	connector, err := opts.connectMended(ctx)
 	if err != nil {
 		return nil, openError(opts, err)
 	}
@@ -142,6 +143,9 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Hydrate == nil {
+		o.Hydrate = o.copyPublication
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -43,6 +43,7 @@ func dataSource(opts Options) (string, error) {
 
 // fail wraps an error once with what is known of it. It keeps an error that is wrapped already, and nil.
 func (w *Warehouse) fail(entity, op string, err error) error {
+	w.opts.suspect(err)
 	return wrap(w.opts, entity, op, err)
 }
 

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"time"
 
 	"github.com/atsync/atsync/pipeline"
 )
@@ -15,9 +13,6 @@ import (
 // hydrate makes the warehouse from its publication if it is missing: checkpoints, tombstones and history
 // included, so that a lost disk costs no first load. The publication is no file that DuckDB has open here.
 func hydrate(ctx context.Context, opts Options) error {
-	if opts.Hydrate == nil {
-		opts.Hydrate = func(ctx context.Context, to string) (bool, error) { return opts.copyPublication(ctx, to) }
-	}
 	if _, err := os.Stat(opts.Path); !errors.Is(err, os.ErrNotExist) {
 		return nil //nolint:nilerr // it is there, or opening it will say what is wrong
 	}
@@ -25,19 +20,16 @@ func hydrate(ctx context.Context, opts Options) error {
 	if err := os.Remove(opts.Path + ".wal"); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	part := fmt.Sprintf("%s.partial-%d-%d", opts.Path, os.Getpid(), time.Now().UnixNano())
-	defer func() { _ = os.Remove(part) }() // a second name of the warehouse by then
-	if made, err := opts.Hydrate(ctx, part); err != nil || !made {
+	part, made, err := opts.fromPublication(ctx)
+	if err != nil || !made {
 		return err
 	}
-	// A link, unlike a rename, never replaces what another process has made in the meantime.
-	if err := os.Link(part, opts.Path); errors.Is(err, os.ErrExist) {
-		return nil
-	} else if err != nil {
+	defer func() { _ = os.Remove(part) }() // a second name of the warehouse by then
+	if err := opts.settleIn(part); err != nil {
 		return err
 	}
 	opts.Logger.InfoContext(ctx, "the warehouse was missing and is made anew from its publication", "path", opts.Path)
-	return syncDir(filepath.Dir(opts.Path))
+	return nil
 }
 
 // copyPublication is the Hydrate of a publication that is a DuckDB file. One that can't be read to its end is refused: nothing is made of

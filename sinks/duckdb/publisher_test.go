@@ -100,7 +100,7 @@ func readPublished(t *testing.T, target string) func(t *testing.T, table string,
 // killHarness is a warehouse and its publication, compacted as if it were always worth it.
 func killHarness() pipelinetest.KillHarness {
 	open := func(ctx context.Context, dir string) (*duckdb.Warehouse, error) {
-		return duckdb.Open(ctx, duckdb.Options{Path: filepath.Join(dir, "work", "acme.duckdb"), Tenant: "acme"})
+		return duckdb.Open(ctx, duckdb.Options{Path: filepath.Join(dir, "work", "acme.duckdb"), Tenant: "acme", From: filepath.Join(dir, "acme.duckdb")})
 	}
 	target := func(dir string) string { return filepath.Join(dir, "acme.duckdb") }
 	return pipelinetest.KillHarness{

@@ -27,6 +27,8 @@ func killHarness() pipelinetest.KillHarness {
 	}
 	h := killed(func(w *duckdb.Warehouse, dir string) keeper {
 		return parquet.NewPublisher(w, parquet.Options{Folder: lake(dir), Tenant: "acme", Grace: -1})
+	}, func(ctx context.Context, dir, to string) (bool, error) {
+		return parquet.Hydrate(ctx, lake(dir), "acme", to)
 	})
 	h.Whole, h.Table = read(byCatalog), read(byLink)
 	return h
@@ -39,10 +41,12 @@ type keeper interface {
 	Prune(ctx context.Context, grace time.Duration) (int, error)
 }
 
-// killed is a harness of a warehouse and what publishes it, without readers.
-func killed(publisher func(w *duckdb.Warehouse, dir string) keeper) pipelinetest.KillHarness {
+// killed is a harness of a warehouse and what publishes it, without readers. A warehouse that a kill has damaged is made anew from the
+// publication.
+func killed(publisher func(w *duckdb.Warehouse, dir string) keeper, hydrate func(ctx context.Context, dir, to string) (bool, error)) pipelinetest.KillHarness {
 	open := func(ctx context.Context, dir string) (*duckdb.Warehouse, keeper, error) {
-		w, err := duckdb.Open(ctx, duckdb.Options{Path: filepath.Join(dir, "work", "acme.duckdb"), Tenant: "acme"})
+		w, err := duckdb.Open(ctx, duckdb.Options{Path: filepath.Join(dir, "work", "acme.duckdb"), Tenant: "acme",
+			Hydrate: func(ctx context.Context, to string) (bool, error) { return hydrate(ctx, dir, to) }})
 		if err != nil {
 			return nil, nil, err
 		}

@@ -27,6 +27,8 @@ func remoteKillOptions(url, dir string, now func() time.Time) parquet.RemoteOpti
 func remoteKillHarness(url string, read func(t *testing.T) reader) pipelinetest.KillHarness {
 	h := killed(func(w *duckdb.Warehouse, dir string) keeper {
 		return parquet.NewRemote(w, remoteKillOptions(url, dir, nil))
+	}, func(ctx context.Context, dir, to string) (bool, error) {
+		return parquet.HydrateRemote(ctx, remoteKillOptions(url, dir, nil), to)
 	})
 	h.Whole = func(t *testing.T, _ string) func(*testing.T, string, ...string) ([]map[string]string, bool) {
 		return read(t)
