@@ -15,7 +15,7 @@ import (
 
 // DuckDB writes blocks of its catalog in place, with what is new beside what the last checkpoint still needs. A process that is killed,
 // or a machine that loses power, in the middle of such a write leaves a block whose sum is wrong, and a warehouse that nobody can open:
-// of 4,000 processes that were killed while they did nothing but commit and checkpoint, three left one. What its publication has is
+// of some 4,000 processes that were killed while they did nothing but commit, publish and compact, four left one. What its publication has is
 // whole, so the warehouse is made anew from that.
 const (
 	damagedSuffix = ".damaged" // behind the path: the last file that was replaced, with its log
