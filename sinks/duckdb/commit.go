@@ -9,10 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/memory"
-
 	"github.com/atsync/atsync/pipeline"
 	"github.com/atsync/atsync/schemas"
 )
@@ -369,87 +365,6 @@ func dedupe(s session, table, version string) (int64, error) {
 		err = fmt.Errorf("%d duplicate rows removed, %d expected", n, rows-ids)
 	}
 	return ids, err
-}
-
-// stamps returns the columns whose greatest value is a row's version.
-func (l *load) stamps() []string {
-	e := l.spec.Table.Entity
-	if e.Class != schemas.ClassModified && e.Class != schemas.ClassActivity {
-		return nil
-	}
-	var out []string
-	for _, field := range e.Stamps {
-		if c := l.spec.Table.Column(field); c != nil {
-			out = append(out, c.Name)
-		}
-	}
-	return out
-}
-
-// version returns the expression of a row's version, NULL where the entity has none.
-func (l *load) version(prefix string, of shape) string {
-	var cols []string
-	for _, name := range l.stamps() {
-		if c := of.find(name); c != nil && c.Type.Kind == schemas.Timestamp {
-			cols = append(cols, prefix+ident(name))
-		}
-	}
-	if len(cols) == 0 {
-		return "NULL::TIMESTAMPTZ"
-	}
-	return "greatest(" + strings.Join(cols, ", ") + ")"
-}
-
-// versions returns the versions of a staged row s and a stored row t over the stamps that both have, or "".
-func (l *load) versions() (staged, stored string) {
-	var both shape
-	for _, c := range l.staged {
-		// stored: the column was there before this load, and still is a time
-		if old := l.stored.find(c.Name); old != nil && old.Type == c.Type {
-			both = append(both, c)
-		}
-	}
-	if staged = l.version("s.", both); strings.HasPrefix(staged, "NULL") {
-		return "", ""
-	}
-	return staged, l.version("t.", both)
-}
-
-// bury marks rows deleted and returns how many were live.
-func (l *load) bury(s session, c pipeline.Commit, now time.Time) (int64, error) {
-	if len(c.Tombstones) == 0 {
-		return 0, nil
-	}
-	if err := s.exec(`CREATE TEMP TABLE ` + ident(tombTable) + ` (id BIGINT)`); err != nil {
-		return 0, err
-	}
-	rec := idRecord(c.Tombstones)
-	defer rec.Release()
-	tombs, table, entity := tempTable(tombTable), mainTable(l.spec.Table.Name), l.spec.Table.Entity.Name
-	if err := l.w.feeds.bulk(s, tombs, []string{"id"}, rec); err != nil {
-		return 0, err
-	}
-	err := s.exec(`INSERT INTO _atsync.tombstone_log SELECT ?, ?, t.id, 'deleted', ?, ?, ? FROM `+table+` t
-		WHERE t._deleted_at IS NULL AND t.id IN (SELECT id FROM `+tombs+`)`, entity, l.spec.Table.Name, text(c.Reason), l.loadID, now)
-	if err != nil {
-		return 0, err
-	}
-	n, err := s.count(`UPDATE `+table+` SET _deleted_at = ?, _delete_reason = ?, _load_id = ?
-		WHERE _deleted_at IS NULL AND id IN (SELECT id FROM `+tombs+`)`, now, text(c.Reason), l.loadID)
-	if err != nil {
-		return 0, err
-	}
-	return n, s.exec(`DELETE FROM _atsync.rejects WHERE entity = ? AND id IN (SELECT id FROM `+tombs+`)`, entity)
-}
-
-func idRecord(ids []int64) arrow.RecordBatch {
-	b := array.NewInt64Builder(memory.DefaultAllocator)
-	defer b.Release()
-	b.AppendValues(ids, nil)
-	col := b.NewArray()
-	defer col.Release()
-	schema := arrow.NewSchema([]arrow.Field{{Name: "id", Type: arrow.PrimitiveTypes.Int64}}, nil)
-	return array.NewRecordBatch(schema, []arrow.Array{col}, int64(len(ids)))
 }
 
 // record writes the load's own row.

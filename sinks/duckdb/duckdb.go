@@ -1,9 +1,10 @@
 // Package duckdb keeps one tenant's warehouse in a DuckDB file and publishes copies of it.
 //
-// It is a pipeline.Sink: batches are staged on a connection of their own and merged by key in one
-// transaction together with tombstones, rejects, the load record and the checkpoint. It promises that a
+// It is a pipeline.Sink: batches are staged on a connection of their own, unless they are few and known, and merged by
+// key in one transaction together with tombstones, rejects, the load record and the checkpoint. It promises that a
 // load is visible whole or not at all, whatever stops the process; that an id is in its table once; that a
-// row whose content is unchanged is not written; and that values arrive exactly.
+// row whose content is unchanged is not written; and that values arrive exactly. A file that DuckDB could not write to
+// its end goes back to what its publication has, rows and checkpoints.
 //
 // The warehouse file is private to this process. DuckDB guards it with a POSIX lock that the kernel drops
 // as soon as the process closes any other descriptor of the file. Therefore nothing here opens it but the
