@@ -160,12 +160,15 @@ func (t Table) query(f File) string {
 	q := "SELECT " + strings.Join(names, ", ") + " FROM " + t.from()
 	switch {
 	case !t.keyed():
-		return q
 	case f.Rows == 0:
-		return q + " WHERE false"
+		q += " WHERE false"
+	default:
+		q += fmt.Sprintf(" WHERE id BETWEEN %d AND %d", *f.MinID, *f.MaxID)
 	}
-	q += fmt.Sprintf(" WHERE id BETWEEN %d AND %d", *f.MinID, *f.MaxID)
-	if f.Rows > rowGroup { // within a row group, order is of no use to readers, and sorting costs a third more
+	if _, ordered := f.layout(); !ordered {
+		return q + fmt.Sprintf(" LIMIT %d", f.Rows+1) // one task: more rows than there are
+	}
+	if t.keyed() { // within a row group, order is of no use to readers, and sorting costs a third more
 		q += " ORDER BY id"
 	}
 	return q
