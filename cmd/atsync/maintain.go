@@ -21,12 +21,13 @@ func newMaintainCommand(e *env) *cobra.Command {
 		GroupID: groupSync,
 		Short:   "Compact the warehouse and remove what is past keeping",
 		Long: "Looks after what atsync has on disk, tenant by tenant. It removes runs and\n" +
-			"loads older than sync.keep_runs (never the newest of an entity) and raw pages\n" +
-			"older than sync.keep_raw, and compacts the warehouse if its dead space is more\n" +
-			"than 30 % of what is alive: the rows are copied to a new file that takes the old\n" +
-			"one's place. That takes as much disk again while it lasts; what is published can\n" +
-			"be read all the time. It is safe to stop, to kill and to repeat. A sync in\n" +
-			"another process is waited for, and waits in turn." +
+			"loads older than sync.keep_runs (never the newest of an entity), after 100 days\n" +
+			"such as found nothing new, and raw pages older than sync.keep_raw. It compacts\n" +
+			"the warehouse if its dead space is more than 30 % of what is alive: the rows are\n" +
+			"copied to a new file that takes the old one's place. That takes as much disk\n" +
+			"again while it lasts; what is published can be read all the time. It is safe to\n" +
+			"stop, to kill and to repeat. A sync in another process is waited for, and waits\n" +
+			"in turn." +
 			exits(console.ExitOK, console.ExitUsage, console.ExitSink, console.ExitPartial, console.ExitCanceled),
 		Example: "  atsync maintain\n" +
 			"  atsync maintain --dry-run\n" +

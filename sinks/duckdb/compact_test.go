@@ -202,15 +202,23 @@ func TestPruneKeepsWhatIsNeeded(t *testing.T) {
 			(SELECT string_agg(load_id, ',' ORDER BY load_id) FROM _atsync.loads) AS loads)`))
 	}
 	before := counts()
-	cut := now.Add(-2*24*time.Hour - time.Minute)
-	if n, err := w.PruneRuns(t.Context(), cut, true); err != nil || n != (duckdb.PrunedRuns{Runs: 6, Loads: 2}) || counts() != before {
-		t.Errorf("counted %+v, error %v; left %s", n, err, counts())
-	}
-	if n, err := w.PruneRuns(t.Context(), cut, false); err != nil || n != (duckdb.PrunedRuns{Runs: 6, Loads: 2}) {
-		t.Errorf("%+v, error %v", n, err)
-	}
-	if got, want := counts(), `[map[loads:3 runs:3,8,9,10]]`; got != want {
-		t.Errorf("left %s, want %s", got, want)
+	days := func(n int) time.Time { return now.AddDate(0, 0, -n).Add(-time.Minute) }
+	for _, x := range []struct {
+		before, quiet time.Time
+		dryRun        bool
+		want          duckdb.PrunedRuns
+		left          string
+	}{
+		{days(2), days(2), true, duckdb.PrunedRuns{Runs: 6, Loads: 2}, before},
+		{days(100), days(7), false, duckdb.PrunedRuns{Runs: 1, Loads: 1}, `[map[loads:1,3 runs:1,3,4,5,6,7,8,9,10]]`},
+		{days(2), days(2), false, duckdb.PrunedRuns{Runs: 5, Loads: 1}, `[map[loads:3 runs:3,8,9,10]]`},
+	} {
+		if n, err := w.PruneRuns(t.Context(), x.before, x.quiet, x.dryRun); err != nil || n != x.want {
+			t.Errorf("%+v: %+v, error %v", x, n, err)
+		}
+		if got := counts(); got != x.left {
+			t.Errorf("%+v: left %s", x, got)
+		}
 	}
 	fresh, err := w.Freshness(t.Context())
 	if err != nil || len(fresh) != 1 || fresh[0].LastSuccessAt.IsZero() {
