@@ -57,7 +57,7 @@ type File struct {
 	Path  string `json:"path"` // of the generation of its table
 	Rows  int64  `json:"rows"`
 	Bytes int64  `json:"bytes"`
-	MinID *int64 `json:"min_id,omitempty"` // of tables that have ids
+	MinID *int64 `json:"min_id,omitempty"` // of tables that have ids; of _atsync.loads and _atsync.runs these
 	MaxID *int64 `json:"max_id,omitempty"`
 	From  *int64 `json:"from,omitempty"` // the file takes ids from here up to the next file's; none: from the least
 	Sum   string `json:"sum"`            // of what the rows say of their version; of all columns where they say nothing

@@ -123,7 +123,7 @@ func (p *Publisher) tables(ctx context.Context, conn *sql.Conn, m, old *Manifest
 }
 
 // compare finds the files that t is to have, and for each the old one that already holds its rows, or nil. If the last generation
-// has all of it, that is t's, and the result is nil. whole is what is known of a table that is not an entity's.
+// has all of it, that is t's, and the result is nil. whole is what is known of a table that is not an entity's, as of one file.
 func (p *Publisher) compare(ctx context.Context, conn *sql.Conn, t *Table, last Table, recut bool, whole File) ([]*File, error) {
 	for _, part := range []string{t.Schema, t.Name} {
 		if part == "" || path.Base(part) != part || part[0] == '.' {
@@ -140,7 +140,7 @@ func (p *Publisher) compare(ctx context.Context, conn *sql.Conn, t *Table, last 
 		}
 	}
 	files := []File{whole}
-	if t.keyed() {
+	if t.keyed() || t.key() != "" && whole.Rows > leastRows {
 		var err error
 		if files, err = t.measure(ctx, conn, old); err != nil {
 			return nil, err

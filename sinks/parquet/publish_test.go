@@ -2,6 +2,7 @@ package parquet_test
 
 import (
 	"bytes"
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
@@ -56,18 +57,18 @@ func (h *harness) equal(t *testing.T) {
 	}
 }
 
-func (h *harness) table(t *testing.T, name string) parquet.Table {
+func (h *harness) table(t *testing.T, link string) parquet.Table {
 	t.Helper()
 	m, err := parquet.ReadManifest(h.out)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, table := range m.Tables {
-		if table.Schema == "main" && table.Name == name {
+		if table.Link == link {
 			return table
 		}
 	}
-	t.Fatalf("no table %s in the manifest", name)
+	t.Fatalf("no table %s in the manifest", link)
 	return parquet.Table{}
 }
 
@@ -109,6 +110,69 @@ func TestOnlyWhatChangedIsWritten(t *testing.T) {
 	if diff := cmp.Diff(third, fourth); diff != "" {
 		t.Errorf("nothing was committed: %s", diff)
 	}
+}
+
+// TestLogsAreCut publishes a history of years: what is old of it is not written again, and comes back whole.
+func TestLogsAreCut(t *testing.T) {
+	h := newHarness(t, parquet.Options{})
+	h.load(t, 1, 1)
+	h.publish(t)
+	if n := len(h.table(t, "_atsync/loads").Files); n != 1 {
+		t.Errorf("%d files for one load", n)
+	}
+	h.fill(t, `INSERT INTO _atsync.loads (load_id, entity, status, ended_at) SELECT 1000 + i, 'Items', 'ok', TIMESTAMPTZ '2026-01-01 00:00:00+00' FROM range(20_000) t(i)`,
+		`INSERT INTO _atsync.runs (run_id, status) SELECT 1000 + i, 'ok' FROM range(5_000) t(i)`)
+	logs := func() (loads, runs parquet.Table) {
+		h.load(t, 2, 1)
+		h.publish(t)
+		return h.table(t, "_atsync/loads"), h.table(t, "_atsync/runs")
+	}
+	loads, runs := logs()
+	if len(loads.Files) != 6 || len(runs.Files) != 2 {
+		t.Fatalf("%d files of loads, %d of runs", len(loads.Files), len(runs.Files))
+	}
+	h.load(t, 3, 2)
+	next, _ := logs()
+	if n := h.kept(t, loads, next); n != 5 || len(next.Files) != 6 {
+		t.Errorf("%d files kept of %d", n, len(next.Files))
+	}
+	all := `(SELECT count(*) AS n, sum(load_id) AS ids, sum(hash(t)) AS hashes FROM _atsync.loads AS t)`
+	catalog, err := duckdb.OpenReader(t.Context(), filepath.Join(h.out, parquet.CatalogName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := dump(t, catalog, all)
+	if err := catalog.Close(); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff(h.Rows(t, all), before); diff != "" {
+		t.Errorf("(-warehouse +publication): %s", diff)
+	}
+	h.Hydrate(t)
+	if diff := cmp.Diff(before, h.Rows(t, all)); diff != "" {
+		t.Errorf("made anew (-before +after): %s", diff)
+	}
+}
+
+// fill runs statements on the warehouse's file.
+func (h *harness) fill(t *testing.T, statements ...string) {
+	t.Helper()
+	if err := h.warehouse.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("duckdb", h.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range statements {
+		if _, err := db.ExecContext(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	h.start(t)
 }
 
 // apart holds that no id lies in the ranges of two row groups: a reader who looks for some ids opens few of them.

@@ -84,7 +84,12 @@ func (t Table) measureRanges(ctx context.Context, conn *sql.Conn, from []*int64)
 	for i := range files {
 		files[i] = File{From: from[i], Sum: "0"}
 	}
-	res, err := conn.QueryContext(ctx, `SELECT n, count(*), min(id), max(id), `+sum+` FROM (SELECT *, `+rangeOf(from, 0)+` AS n FROM `+t.name()+`) GROUP BY n`)
+	key := t.key()
+	rows, sum := `SELECT *, `, entitySum
+	if !t.keyed() {
+		rows, sum = `SELECT `+key+`, hash(t) AS row_hash, `, `coalesce(sum(row_hash), 0)::VARCHAR`
+	}
+	res, err := conn.QueryContext(ctx, `SELECT n, count(*), min(`+key+`), max(`+key+`), `+sum+` FROM (`+rows+rangeOf(key, from, 0)+` AS n FROM `+t.name()+` AS t) GROUP BY n`)
 	if err != nil {
 		return nil, err
 	}
@@ -101,13 +106,13 @@ func (t Table) measureRanges(ctx context.Context, conn *sql.Conn, from []*int64)
 	return files, res.Err()
 }
 
-// rangeOf is the SQL of the number of the range that an id is in, as a search by halves.
-func rangeOf(from []*int64, first int) string {
+// rangeOf is the SQL of the number of the range that a key is in, as a search by halves.
+func rangeOf(key string, from []*int64, first int) string {
 	if len(from) == 1 {
 		return strconv.Itoa(first)
 	}
 	half := len(from) / 2
-	return fmt.Sprintf("CASE WHEN id < %d THEN %s ELSE %s END", *from[half], rangeOf(from[:half], first), rangeOf(from[half:], first+half))
+	return fmt.Sprintf("CASE WHEN %s < %d THEN %s ELSE %s END", key, *from[half], rangeOf(key, from[:half], first), rangeOf(key, from[half:], first+half))
 }
 
 // cuts returns the ids at which a range is cut into files of so many rows; newest, if not 0, is how many those of its last
@@ -117,9 +122,9 @@ func (t Table) cuts(ctx context.Context, conn *sql.Conn, f File, most, newest in
 	if newest > 0 {
 		tail = (f.Rows - f.Rows/10) / most * most
 	}
-	rows, err := conn.QueryContext(ctx, fmt.Sprintf(`SELECT id FROM (SELECT id, row_number() OVER (ORDER BY id) - 1 AS n FROM %s WHERE id BETWEEN %d AND %d)
-		WHERE n > 0 AND CASE WHEN n < %[4]d THEN n %% %[5]d ELSE (n - %[4]d) %% %[6]d END = 0 ORDER BY id`,
-		t.name(), *f.MinID, *f.MaxID, tail, most, max(newest, 1)))
+	rows, err := conn.QueryContext(ctx, fmt.Sprintf(`SELECT id FROM (SELECT id, row_number() OVER (ORDER BY id) - 1 AS n FROM (SELECT %s AS id FROM %s) WHERE id BETWEEN %d AND %d)
+		WHERE n > 0 AND CASE WHEN n < %[5]d THEN n %% %[6]d ELSE (n - %[5]d) %% %[7]d END = 0 ORDER BY id`,
+		t.key(), t.name(), *f.MinID, *f.MaxID, tail, most, max(newest, 1)))
 	if err != nil {
 		return nil, err
 	}
@@ -159,17 +164,16 @@ func (t Table) query(f File) string {
 	}
 	q := "SELECT " + strings.Join(names, ", ") + " FROM " + t.from()
 	switch {
-	case !t.keyed():
-	case f.Rows == 0:
+	case f.MinID != nil:
+		q += fmt.Sprintf(" WHERE %s BETWEEN %d AND %d", t.key(), *f.MinID, *f.MaxID)
+	case t.keyed(): // no row of a range
 		q += " WHERE false"
-	default:
-		q += fmt.Sprintf(" WHERE id BETWEEN %d AND %d", *f.MinID, *f.MaxID)
 	}
 	if _, ordered := f.layout(); !ordered {
 		return q + fmt.Sprintf(" LIMIT %d", f.Rows+1) // one task: more rows than there are
 	}
-	if t.keyed() { // within a row group, order is of no use to readers, and sorting costs a third more
-		q += " ORDER BY id"
+	if f.MinID != nil { // within a row group, order is of no use to readers, and sorting costs a third more
+		q += " ORDER BY " + t.key()
 	}
 	return q
 }

@@ -134,7 +134,21 @@ func each(ctx context.Context, conn *sql.Conn, query string, fn func([4]string))
 	return rows.Err()
 }
 
-// keyed reports whether a table is an entity's: cut and compared by id.
+// key is the column by which a table is cut into files: of an entity's and of the logs that grow all the time. Others are one file.
+func (t Table) key() string {
+	switch t.Link {
+	case "_atsync/loads":
+		return "load_id"
+	case "_atsync/runs":
+		return "run_id"
+	}
+	if t.keyed() {
+		return "id"
+	}
+	return ""
+}
+
+// keyed reports whether a table is an entity's.
 func (t Table) keyed() bool {
 	return t.has("id") && t.has(schemas.ColRowHash) && t.has(schemas.ColLoadID)
 }
@@ -151,10 +165,10 @@ func (t Table) has(column string) bool {
 // name returns a table's quoted name.
 func (t Table) name() string { return ident(t.Schema) + "." + ident(t.Name) }
 
-// sum is the SQL of a range's Sum. Whoever writes a row gives it its load's number and time; the time tells loads apart that have the
+// entitySum is the SQL of the Sum of a range of an entity's rows. Whoever writes a row gives it its load's number and time; the time tells loads apart that have the
 // same number, because a warehouse was replaced by an older one. The order of rows is of no account. Sums of hashes took 27 ms
 // a million rows in place of 16.
-const sum = `coalesce(sum(xor(id, epoch_us(` + schemas.ColSyncedAt + `))) || ' ' || sum(` + schemas.ColLoadID + `) || ' ' || count(` + schemas.ColDeletedAt + `), '0')`
+const entitySum = `coalesce(sum(xor(id, epoch_us(` + schemas.ColSyncedAt + `))) || ' ' || sum(` + schemas.ColLoadID + `) || ' ' || count(` + schemas.ColDeletedAt + `), '0')`
 
 // sums counts and sums up the tables that are not an entity's, each of which is one file, in one statement.
 func sums(ctx context.Context, conn *sql.Conn, tables []Table) (map[string]File, error) {
