@@ -158,7 +158,7 @@ func median(d []time.Duration) time.Duration {
 	return d[len(d)/2]
 }
 
-const commitRounds = 15
+const commitRounds = 41
 
 // BenchmarkCommit brings 1,000 changed rows into tables of different sizes, beside a DELETE and INSERT by hand in a
 // copy of the same file.
