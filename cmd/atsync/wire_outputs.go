@@ -89,9 +89,9 @@ func (w wiring) maintain(ctx context.Context, cfg config.TenantConfig, opts main
 	return m, located(err, cfg.Name)
 }
 
-// keptQuiet is for how many days loads are kept that found nothing new, most of all: longer than the status pages look back, since their
-// requests count.
-const keptQuiet = historyDays + 10
+// keptIdle is for how many days syncs and loads are kept that found nothing new, which are most of them: longer than the status pages look
+// back, since their requests count.
+const keptIdle = historyDays + 10
 
 func (w wiring) maintainWarehouse(ctx context.Context, cfg config.TenantConfig, opts maintainOptions, now time.Time, m *maintained) (err error) {
 	options := w.options(cfg, w.lockWait, nil)
@@ -105,7 +105,7 @@ func (w wiring) maintainWarehouse(ctx context.Context, cfg config.TenantConfig, 
 			err = errors.Join(err, warehouse.Close())
 		}
 	}()
-	if m.RunsPruned, err = warehouse.PruneRuns(ctx, now.Add(-cfg.KeepRuns), now.AddDate(0, 0, -keptQuiet), opts.dryRun); err != nil {
+	if m.RunsPruned, err = warehouse.PruneRuns(ctx, now.Add(-cfg.KeepRuns), now.AddDate(0, 0, -keptIdle), opts.dryRun); err != nil {
 		return err
 	}
 	space, err := warehouse.Space(ctx)

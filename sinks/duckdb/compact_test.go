@@ -202,23 +202,15 @@ func TestPruneKeepsWhatIsNeeded(t *testing.T) {
 			(SELECT string_agg(load_id, ',' ORDER BY load_id) FROM _atsync.loads) AS loads)`))
 	}
 	before := counts()
-	days := func(n int) time.Time { return now.AddDate(0, 0, -n).Add(-time.Minute) }
-	for _, x := range []struct {
-		before, quiet time.Time
-		dryRun        bool
-		want          duckdb.PrunedRuns
-		left          string
-	}{
-		{days(2), days(2), true, duckdb.PrunedRuns{Runs: 6, Loads: 2}, before},
-		{days(100), days(7), false, duckdb.PrunedRuns{Runs: 1, Loads: 1}, `[map[loads:1,3 runs:1,3,4,5,6,7,8,9,10]]`},
-		{days(2), days(2), false, duckdb.PrunedRuns{Runs: 5, Loads: 1}, `[map[loads:3 runs:3,8,9,10]]`},
-	} {
-		if n, err := w.PruneRuns(t.Context(), x.before, x.quiet, x.dryRun); err != nil || n != x.want {
-			t.Errorf("%+v: %+v, error %v", x, n, err)
-		}
-		if got := counts(); got != x.left {
-			t.Errorf("%+v: left %s", x, got)
-		}
+	cut := now.Add(-2*24*time.Hour - time.Minute)
+	if n, err := w.PruneRuns(t.Context(), cut, cut, true); err != nil || n != (duckdb.PrunedRuns{Runs: 6, Loads: 2}) || counts() != before {
+		t.Errorf("counted %+v, error %v; left %s", n, err, counts())
+	}
+	if n, err := w.PruneRuns(t.Context(), cut, cut, false); err != nil || n != (duckdb.PrunedRuns{Runs: 6, Loads: 2}) {
+		t.Errorf("%+v, error %v", n, err)
+	}
+	if got, want := counts(), `[map[loads:3 runs:3,8,9,10]]`; got != want {
+		t.Errorf("left %s, want %s", got, want)
 	}
 	fresh, err := w.Freshness(t.Context())
 	if err != nil || len(fresh) != 1 || fresh[0].LastSuccessAt.IsZero() {
@@ -231,5 +223,37 @@ func TestPruneKeepsWhatIsNeeded(t *testing.T) {
 	defer w.Close()
 	if id, err := w.BeginRun(t.Context(), pipeline.Run{Command: "sync"}); err != nil || id != 11 {
 		t.Errorf("run %d, %v", id, err)
+	}
+}
+
+// TestPruneIdle removes what syncs found that found nothing new, and nothing that anybody may ask for.
+func TestPruneIdle(t *testing.T) {
+	w := open(t, filepath.Join(t.TempDir(), "acme.duckdb"))
+	defer w.Close()
+	for _, q := range []string{
+		`CREATE MACRO day(n) AS TIMESTAMPTZ '2026-01-01 00:00:00+00' + n * INTERVAL 1 DAY`,
+		`INSERT INTO _atsync.runs (run_id, command, status, started_at, ended_at, streams) SELECT i, CASE i WHEN 8 THEN 'backfill' ELSE 'sync' END,
+			CASE i WHEN 15 THEN 'partial' ELSE 'ok' END, day(0), day(CASE i WHEN 16 THEN 8 ELSE 1 END),
+			CASE i WHEN 12 THEN '[{"warnings":["drift"]}]' ELSE '[{}]' END FROM range(1, 18) t(i)`,
+		`INSERT INTO _atsync.loads (load_id, run_id, entity, mode, status, ended_at, inserted, updated, deleted, rejected, schema_changed)
+			SELECT i, CASE i WHEN 14 THEN 13 ELSE i END, 'Widgets', CASE WHEN i = 8 THEN 'backfill' WHEN i IN (10, 11) THEN 'full' ELSE 'incremental' END,
+			CASE i WHEN 7 THEN 'failed' ELSE 'ok' END, day(CASE i WHEN 16 THEN 8 ELSE 1 END),
+			(i IN (2, 14))::BIGINT, (i = 3)::BIGINT, (i = 4)::BIGINT, (i = 5)::BIGINT, i = 6 FROM range(1, 18) t(i)`,
+		`INSERT INTO _atsync.schema_changes (entity, load_id) VALUES ('Widgets', 9), ('Widgets', NULL)`,
+		`INSERT INTO _atsync.stamp_misses (entity, load_id) VALUES ('Widgets', 10)`,
+	} {
+		if _, err := duckdb.Database(w).ExecContext(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	day := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	n, err := w.PruneRuns(t.Context(), day, day.AddDate(0, 0, 5), false)
+	if err != nil || n != (duckdb.PrunedRuns{Runs: 3, Loads: 5}) {
+		t.Errorf("%+v, error %v", n, err)
+	}
+	got := fmt.Sprint(dump(t, duckdb.Database(w), `(SELECT (SELECT string_agg(run_id, ',' ORDER BY run_id) FROM _atsync.runs) AS runs,
+		(SELECT string_agg(load_id, ',' ORDER BY load_id) FROM _atsync.loads) AS loads)`))
+	if want := `[map[loads:2,3,4,5,6,7,8,9,10,14,16,17 runs:2,3,4,5,6,7,8,9,10,12,13,15,16,17]]`; got != want {
+		t.Errorf("left %s, want %s", got, want)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -96,7 +95,7 @@ func same(a, b *Manifest) bool {
 func (p *Publisher) tables(ctx context.Context, conn *sql.Conn, m, old *Manifest, recut func(Table) bool) error {
 	kept := make([][]*File, len(m.Tables))
 	need := int64(0)
-	others, err := sums(ctx, conn, m.Tables)
+	others, err := wholes(ctx, conn, m.Tables)
 	if err != nil {
 		return err
 	}
@@ -140,7 +139,7 @@ func (p *Publisher) compare(ctx context.Context, conn *sql.Conn, t *Table, last 
 		}
 	}
 	files := []File{whole}
-	if t.keyed() || t.key() != "" && whole.Rows > leastRows {
+	if t.cut(whole.Rows) {
 		var err error
 		if files, err = t.measure(ctx, conn, old); err != nil {
 			return nil, err
@@ -166,7 +165,7 @@ func (p *Publisher) compare(ctx context.Context, conn *sql.Conn, t *Table, last 
 func (p *Publisher) keep(f File, old []File) *File {
 	for i := range old {
 		o := old[i]
-		if o.Sum == f.Sum && o.Rows == f.Rows && equal(o.From, f.From) && equal(o.MinID, f.MinID) && equal(o.MaxID, f.MaxID) && p.dir.holds(o) {
+		if o.Sum == f.Sum && o.Rows == f.Rows && equal(o.MinID, f.MinID) && equal(o.MaxID, f.MaxID) && p.dir.holds(o) {
 			return &o
 		}
 	}
@@ -218,7 +217,7 @@ func (p *Publisher) describe(dir string, t Table) error {
 	return os.WriteFile(p.dir.path(dir+"/"+generationManifest), raw, 0o644)
 }
 
-// rowGroup is how many rows a row group gets at most: all of a file. Smaller ones took 40 % more CPU and a third more bytes. Rows of
+// rowGroup is how many rows a row group gets at most: all of a file, mostly. Smaller ones took 40 % more CPU and a third more bytes. Rows of
 // one row group may come in any order.
 const rowGroup = 61_440
 
@@ -226,8 +225,8 @@ const rowGroup = 61_440
 const dictionary = 1000
 
 // layout returns how many rows a row group of a file gets, and whether they are written in order. A file of one row group is
-// written by its query's only task as soon as the last row is there, and so by the thread that waits for it: whatever another
-// thread does, that one waits for without sleeping, which took 60 % more CPU.
+// written as soon as its last row is there, by the only task that takes them, and so mostly by the thread that waits for it: while another
+// thread writes it, in the end, that one waits without sleeping, which took 60 % more CPU.
 func (f File) layout() (group int64, ordered bool) {
 	if f.Rows > rowGroup {
 		return rowGroup, true
@@ -252,8 +251,12 @@ func (p *Publisher) copyOut(ctx context.Context, conn *sql.Conn, t *Table, f Fil
 	if err != nil {
 		return 0, err
 	}
-	if n, err := res.RowsAffected(); err != nil || n != f.Rows {
-		return 0, errors.Join(err, fmt.Errorf("%s has %d rows, %d expected", path.Base(to), n, f.Rows))
+	n, err := res.RowsAffected()
+	if err == nil && n != f.Rows {
+		err = fmt.Errorf("%s has %d rows, %d expected", path.Base(to), n, f.Rows)
+	}
+	if err != nil {
+		return 0, err
 	}
 	info, err := os.Stat(to)
 	if err != nil {

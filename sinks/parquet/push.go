@@ -138,7 +138,7 @@ func object(t Table, f File, last Table, objects map[string]bucket.Object) strin
 		return ""
 	}
 	for _, o := range last.Files {
-		if o.Sum == f.Sum && o.Rows == f.Rows && o.Bytes == f.Bytes && equal(o.From, f.From) && equal(o.MinID, f.MinID) && equal(o.MaxID, f.MaxID) &&
+		if o.Sum == f.Sum && o.Rows == f.Rows && o.Bytes == f.Bytes && equal(o.MinID, f.MinID) && equal(o.MaxID, f.MaxID) &&
 			strings.HasPrefix(path.Base(o.Path), strings.TrimSuffix(path.Base(f.Path), ".parquet")) && objects[o.Path].Bytes == o.Bytes {
 			return o.Path
 		}

@@ -22,8 +22,9 @@ func fileRows(rows int64) (most, newest int64) {
 	return min(max(rows/wantFiles, leastRows), mostRows), min(max(rows/10/wantNew, leastRows), mostRows)
 }
 
-// measure compares the ranges of an entity's old files with its rows: the result has a File for each range as it is now,
-// without path and size. Ranges that have outgrown a file are cut, and the end of the table is cut as it grows.
+// measure compares the ranges of a table's old files with its rows: the result has a File for each range as it is now,
+// without path and size. Ranges that have outgrown a file are cut, and the end of the table is cut as it grows; those that have no rows
+// any more are left out.
 func (t Table) measure(ctx context.Context, conn *sql.Conn, old []File) ([]File, error) {
 	if len(old) == 0 {
 		return t.measureFirst(ctx, conn)
@@ -78,12 +79,10 @@ func (t Table) measureFirst(ctx context.Context, conn *sql.Conn) ([]File, error)
 	return t.measureRanges(ctx, conn, append([]*int64{nil}, cut...))
 }
 
-// measureRanges counts and sums up the rows of ranges that begin at the given ids, in one pass over narrow columns.
+// measureRanges counts and sums up the rows of ranges that begin at the given keys, in one pass, of an entity's over narrow columns. Ranges
+// without rows are left out, but for one of an empty table.
 func (t Table) measureRanges(ctx context.Context, conn *sql.Conn, from []*int64) ([]File, error) {
 	files := make([]File, len(from))
-	for i := range files {
-		files[i] = File{From: from[i], Sum: "0"}
-	}
 	key := t.key()
 	rows, sum := `SELECT *, `, entitySum
 	if !t.keyed() {
@@ -103,7 +102,15 @@ func (t Table) measureRanges(ctx context.Context, conn *sql.Conn, from []*int64)
 		f.From, f.MinID, f.MaxID = from[n], &least, &greatest
 		files[n] = f
 	}
-	return files, res.Err()
+	if err := res.Err(); err != nil {
+		return nil, err
+	}
+	files = slices.DeleteFunc(files, func(f File) bool { return f.Rows == 0 })
+	if len(files) == 0 {
+		return []File{{Sum: "0"}}, nil
+	}
+	files[0].From = nil
+	return files, nil
 }
 
 // rangeOf is the SQL of the number of the range that a key is in, as a search by halves.
@@ -163,14 +170,11 @@ func (t Table) query(f File) string {
 		}
 	}
 	q := "SELECT " + strings.Join(names, ", ") + " FROM " + t.from()
-	switch {
-	case f.MinID != nil:
+	if f.MinID != nil {
 		q += fmt.Sprintf(" WHERE %s BETWEEN %d AND %d", t.key(), *f.MinID, *f.MaxID)
-	case t.keyed(): // no row of a range
-		q += " WHERE false"
 	}
 	if _, ordered := f.layout(); !ordered {
-		return q + fmt.Sprintf(" LIMIT %d", f.Rows+1) // one task: more rows than there are
+		return q + fmt.Sprintf(" LIMIT %d", f.Rows+1) // one task; a row too many would be noticed
 	}
 	if f.MinID != nil { // within a row group, order is of no use to readers, and sorting costs a third more
 		q += " ORDER BY " + t.key()

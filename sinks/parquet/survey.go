@@ -165,35 +165,55 @@ func (t Table) has(column string) bool {
 // name returns a table's quoted name.
 func (t Table) name() string { return ident(t.Schema) + "." + ident(t.Name) }
 
-// entitySum is the SQL of the Sum of a range of an entity's rows. Whoever writes a row gives it its load's number and time; the time tells loads apart that have the
-// same number, because a warehouse was replaced by an older one. The order of rows is of no account. Sums of hashes took 27 ms
-// a million rows in place of 16.
+// entitySum is the SQL of the Sum of a range of an entity's rows. Whoever writes a row gives it its load's number and time; the time tells
+// loads apart that have the same number, because a warehouse was replaced by an older one. The order of rows is of no account. Sums of
+// hashes took 27 ms a million rows in place of 16.
 const entitySum = `coalesce(sum(xor(id, epoch_us(` + schemas.ColSyncedAt + `))) || ' ' || sum(` + schemas.ColLoadID + `) || ' ' || count(` + schemas.ColDeletedAt + `), '0')`
 
-// sums counts and sums up the tables that are not an entity's, each of which is one file, in one statement.
-func sums(ctx context.Context, conn *sql.Conn, tables []Table) (map[string]File, error) {
-	var each []string
+// cut reports whether a table of so many rows has several files, or may: an entity's, or a log that has grown long.
+func (t Table) cut(rows int64) bool { return t.keyed() || t.key() != "" && rows > leastRows }
+
+// wholes counts and sums up the tables that are one file. Of a log that is more than one it has the count.
+func wholes(ctx context.Context, conn *sql.Conn, tables []Table) (map[string]File, error) {
+	files := map[string]File{}
+	var logs, whole []Table
 	for _, t := range tables {
-		if !t.keyed() {
-			each = append(each, `SELECT `+literal(t.Link)+`, count(*), coalesce(sum(hash(t)), 0)::VARCHAR FROM `+t.from()+` AS t`)
+		if !t.keyed() && t.key() != "" {
+			logs = append(logs, t)
 		}
 	}
-	files := map[string]File{}
+	if err := union(ctx, conn, logs, `count(*), ''`, files); err != nil {
+		return nil, err
+	}
+	for _, t := range tables {
+		if !t.cut(files[t.Link].Rows) {
+			whole = append(whole, t)
+		}
+	}
+	return files, union(ctx, conn, whole, `count(*), coalesce(sum(hash(t)), 0)::VARCHAR`, files)
+}
+
+// union selects the count and the sum of each table into files, in one statement.
+func union(ctx context.Context, conn *sql.Conn, tables []Table, what string, files map[string]File) error {
+	each := make([]string, len(tables))
+	for i, t := range tables {
+		each[i] = `SELECT ` + literal(t.Link) + `, ` + what + ` FROM ` + t.from() + ` AS t`
+	}
 	if len(each) == 0 {
-		return files, nil
+		return nil
 	}
 	rows, err := conn.QueryContext(ctx, strings.Join(each, ` UNION ALL `))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = rows.Close() }() // rows.Err tells
 	for rows.Next() {
 		var link string
 		var f File
 		if err := rows.Scan(&link, &f.Rows, &f.Sum); err != nil {
-			return nil, err
+			return err
 		}
 		files[link] = f
 	}
-	return files, rows.Err()
+	return rows.Err()
 }

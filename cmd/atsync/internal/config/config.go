@@ -95,7 +95,7 @@ type Sync struct {
 	FullEvery time.Duration `koanf:"full_every" format:"min=0s" default:"168h" doc:"How long change stamps are trusted: after this long an entity is read whole once and compared, up to a quarter earlier so that not all are due at once. 0s: never."`
 	Threads   int           `koanf:"threads_per_entity" format:"range=1..3" default:"2" doc:"Requests at a time for one entity. Autotask allows 3 per API user and entity, for all integrations together."`
 	KeepRaw   time.Duration `koanf:"keep_raw" format:"min=0s" default:"0s" doc:"How long the pages that Autotask sent are kept in data_dir/raw, packed, for atsync sync --from-raw; more than full_every, so that a whole read is among them. atsync maintain removes older ones. 0s: none are kept."`
-	KeepRuns  time.Duration `koanf:"keep_runs" format:"min=24h" default:"9600h" doc:"How long runs and loads stay in _atsync.runs and _atsync.loads; atsync maintain removes older ones, but never the newest of an entity."`
+	KeepRuns  time.Duration `koanf:"keep_runs" format:"min=24h" default:"9600h" doc:"How long runs and loads stay in _atsync.runs and _atsync.loads; atsync maintain removes older ones, but never the newest of an entity. Syncs and loads that found nothing new go after 100 days at the latest."`
 	Schema    string        `koanf:"schema" format:"enum=evolve|warn|freeze" default:"evolve" doc:"When fields change in Autotask: evolve adds and widens columns; warn does so and says it in the run's report; freeze leaves tables as they are and keeps new fields in _extra."`
 
 	Verify      string           `koanf:"verify" format:"cron or never" default:"@daily" doc:"When the daemon compares the rows with Autotask's and mends what differs: a schedule, or never."`
