@@ -22,10 +22,10 @@ type Manifest struct {
 	Tables  []Table   `json:"tables"` // by schema and name
 	Views   []View    `json:"views"`
 
-	Retired []Retired `json:"retired,omitempty"` // in a bucket: objects that newer ones replaced
+	Retired []Retired `json:"retired,omitempty"` // by path
 }
 
-// Retired is an object that no table has any more. It goes after the grace period.
+// Retired is a generation, in a bucket an object, that no table has any more, and since when. It goes after the grace period.
 type Retired struct {
 	Path string    `json:"path"`
 	At   time.Time `json:"at"`

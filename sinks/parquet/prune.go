@@ -1,7 +1,6 @@
 package parquet
 
 import (
-	"encoding/json"
 	"errors"
 	"os"
 	"path"
@@ -11,29 +10,42 @@ import (
 	"time"
 )
 
-// prune removes the generations that a newer one replaced longer than grace ago, of tables that are gone, too. Folders
-// that atsync did not make stay.
-func (p *Publisher) prune(m *Manifest, grace time.Duration) error {
-	used := map[string]bool{}
+// retire lists the generations on the disk that a version has no use for, those of tables that are gone and of killed publications, too, with
+// the time since when: that of the older version's list, or now.
+func (p *Publisher) retire(old, m *Manifest) (out []Retired) {
+	now := p.opts.Now().UTC().Truncate(time.Microsecond)
+	since, used := map[string]time.Time{}, map[string]bool{}
+	if old != nil {
+		for _, r := range old.Retired {
+			since[r.Path] = r.At
+		}
+	}
 	for _, t := range m.Tables {
 		used[t.Folder] = true
 	}
-	var errs []error
 	for _, link := range p.links(m) {
-		names := p.dir.generations(link)
-		for i, name := range names {
-			if used[name] {
-				continue
-			}
-			replaced := m.MadeAt // a table that is gone, or a generation that was never linked
-			if i+1 < len(names) {
-				replaced = p.dir.madeAt(names[i+1], replaced)
-			}
-			if grace < 0 || p.opts.Now().Sub(replaced) >= grace {
-				errs = append(errs, os.RemoveAll(p.dir.path(name)))
+		for _, name := range p.dir.generations(link) {
+			if at, ok := since[name]; !used[name] {
+				if !ok {
+					at = now
+				}
+				out = append(out, Retired{name, at})
 			}
 		}
-		_ = os.Remove(filepath.Dir(p.dir.path(generations + "/" + link + "/x"))) // succeeds only for an empty one
+	}
+	return out
+}
+
+// prune removes the generations that were retired longer than grace ago; what a killed publication has left is retired by the next
+// version. Folders that atsync did not make stay.
+func (p *Publisher) prune(m *Manifest, grace time.Duration) error {
+	var errs []error
+	for _, r := range p.retire(m, m) {
+		if grace >= 0 && p.opts.Now().Sub(r.At) < grace {
+			continue
+		}
+		errs = append(errs, os.RemoveAll(p.dir.path(r.Path)))
+		_ = os.Remove(filepath.Dir(p.dir.path(r.Path))) // succeeds only for an empty one
 	}
 	return errors.Join(errs...)
 }
@@ -83,16 +95,4 @@ func (d folder) generations(link string) []string {
 		names[i] = f.name
 	}
 	return names
-}
-
-// madeAt returns when a generation was made.
-func (d folder) madeAt(name string, otherwise time.Time) time.Time {
-	raw, err := os.ReadFile(d.path(name + "/" + generationManifest))
-	var head struct {
-		MadeAt time.Time `json:"made_at"`
-	}
-	if err != nil || json.Unmarshal(raw, &head) != nil || head.MadeAt.IsZero() {
-		return otherwise
-	}
-	return head.MadeAt
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -50,6 +51,11 @@ func (p *Publisher) publish(ctx context.Context, recut func(Table) bool) (*Manif
 	if err := p.dir.prepare(); err != nil {
 		return nil, err
 	}
+	if old != nil { // what is past its time makes room
+		if err := p.prune(old, p.opts.Grace); err != nil {
+			return nil, err
+		}
+	}
 	m := &Manifest{Format: manifestFormat, Tenant: p.opts.Tenant, Version: 1, MadeAt: p.opts.Now().UTC().Truncate(time.Microsecond)}
 	if old != nil {
 		m.Version = old.Version + 1
@@ -70,14 +76,14 @@ func (p *Publisher) publish(ctx context.Context, recut func(Table) bool) (*Manif
 		}
 		return p.makeCatalog(ctx, conn, m)
 	})
+	if err == nil && current {
+		return old, nil
+	}
+	if err == nil {
+		err = p.commit(ctx, old, m)
+	}
 	if err != nil {
-		return nil, err
-	}
-	if current {
-		return old, p.prune(old, p.opts.Grace) // what a killed publication left
-	}
-	if err := p.commit(ctx, old, m); err != nil {
-		return nil, err
+		return nil, errors.Join(err, p.discard(old, m))
 	}
 	return m, p.prune(m, p.opts.Grace)
 }
@@ -85,7 +91,7 @@ func (p *Publisher) publish(ctx context.Context, recut func(Table) bool) (*Manif
 // same reports whether two versions show the same.
 func same(a, b *Manifest) bool {
 	x, y := *a, *b
-	x.Version, x.MadeAt, y.Version, y.MadeAt = 0, time.Time{}, 0, time.Time{}
+	x.Version, x.MadeAt, x.Retired, y.Version, y.MadeAt, y.Retired = 0, time.Time{}, nil, 0, time.Time{}, nil
 	one, err1 := json.Marshal(x)
 	two, err2 := json.Marshal(y)
 	return err1 == nil && err2 == nil && slices.Equal(one, two)
@@ -272,6 +278,7 @@ func (p *Publisher) commit(ctx context.Context, old, m *Manifest) error {
 	if err := p.dir.sync(fresh(old, m)); err != nil {
 		return err
 	}
+	m.Retired = p.retire(old, m)
 	raw, err := json.MarshalIndent(m, "", " ")
 	if err != nil {
 		return err
@@ -296,11 +303,22 @@ func (p *Publisher) commit(ctx context.Context, old, m *Manifest) error {
 // fresh returns the folders of m that old does not have.
 func fresh(old, m *Manifest) (names []string) {
 	for _, t := range m.Tables {
-		if old.table(t.Schema, t.Name).Folder != t.Folder {
+		if t.Folder != "" && old.table(t.Schema, t.Name).Folder != t.Folder {
 			names = append(names, t.Folder)
 		}
 	}
 	return names
+}
+
+// discard removes the generations of a version that did not come about, but for those that readers may have seen already.
+func (p *Publisher) discard(old, m *Manifest) error {
+	var errs []error
+	for _, name := range fresh(old, m) {
+		if !slices.ContainsFunc(m.Tables, func(t Table) bool { return t.Folder == name && p.dir.linked(t) }) {
+			errs = append(errs, os.RemoveAll(p.dir.path(name)))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // unlink removes the links of tables that there are no longer.

@@ -2,6 +2,7 @@ package parquet_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -177,6 +178,67 @@ func TestGraceAndPruning(t *testing.T) {
 		t.Error(diff)
 	}
 	h.equal(t)
+}
+
+// TestGraceAfterFailures: what readers may have open stays for its time, however long publications have failed since.
+func TestGraceAfterFailures(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	stop := func() {}
+	h := newHarness(t, parquet.Options{Now: func() time.Time { stop(); return now }})
+	generations := func() string {
+		entries, err := os.ReadDir(filepath.Join(h.out, ".generations", "items"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		return strings.Join(names, " ")
+	}
+	expect := func(when, want string) {
+		t.Helper()
+		if got := generations(); got != want {
+			t.Errorf("%s there is %s, want %s", when, got, want)
+		}
+	}
+	h.load(t, 1, 1)
+	h.publish(t)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	h.load(t, 2, 1)
+	stop = func() {
+		if _, err := os.Stat(filepath.Join(h.out, ".generations", "items", "000002")); err == nil { // written, and not seen by anybody
+			cancel()
+		}
+	}
+	if _, err := h.publisher.Publish(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	stop = func() {}
+	expect("after a publication that was interrupted", "000001")
+
+	catalog := filepath.Join(h.out, parquet.CatalogName)
+	if err := errors.Join(os.Rename(catalog, catalog+".away"), os.Mkdir(catalog, 0o755), os.Mkdir(filepath.Join(catalog, "in the way"), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.publisher.Publish(t.Context()); err == nil {
+		t.Fatal("the catalog took the place of a folder")
+	}
+	expect("after one that failed once links were swung", "000001 000002")
+
+	now = now.Add(2 * time.Hour)
+	if err := errors.Join(os.RemoveAll(catalog), os.Rename(catalog+".away", catalog)); err != nil {
+		t.Fatal(err)
+	}
+	h.publish(t)
+	expect("after the next one", "000001 000002 000003")
+	now = now.Add(59 * time.Minute)
+	h.publish(t)
+	expect("within the hour", "000001 000002 000003")
+	now = now.Add(time.Minute)
+	h.publish(t)
+	expect("after it", "000003")
 }
 
 // TestDamage: what was done to the folder by hand is found and made good by the next publication.

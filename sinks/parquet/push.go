@@ -81,13 +81,14 @@ func (p *push) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if p.there != nil && len(todo) == 0 && sameObjects(p.there, next) {
+	if p.there != nil && len(todo) == 0 && same(p.there, next) {
 		_, err := p.prune(ctx, p.there, objects, p.opts.Grace)
 		return errors.Join(err, p.done(p.raw, p.there.MadeAt))
 	}
 	if err := p.upload(ctx, todo); err != nil {
 		return err
 	}
+	next.Retired = p.retire(next, objects) // only now does their time begin
 	if err := p.swap(ctx, next); err != nil {
 		return err
 	}
@@ -95,21 +96,14 @@ func (p *push) run(ctx context.Context) error {
 	return err
 }
 
-// sameObjects reports whether two manifests show the same.
-func sameObjects(a, b *Manifest) bool {
-	x, y := *a, *b
-	x.Retired, y.Retired = nil, nil
-	return same(&x, &y)
-}
-
 // plan makes the bucket's next manifest of the folder's, and says which object is to be made of which file.
 func (p *push) plan(m *Manifest, objects map[string]bucket.Object) (next *Manifest, todo map[string]string, err error) {
 	made, todo := *m, map[string]string{}
+	made.Retired = nil // the folder's
 	made.Tables, made.Version, made.MadeAt = slices.Clone(m.Tables), 1, p.opts.Now().UTC().Truncate(time.Microsecond)
 	if p.there != nil {
 		made.Version = p.there.Version + 1
 	}
-	used := map[string]bool{}
 	for i := range made.Tables {
 		t := &made.Tables[i]
 		last := p.there.table(t.Schema, t.Name)
@@ -125,10 +119,8 @@ func (p *push) plan(m *Manifest, objects map[string]bucket.Object) (next *Manife
 			if objects[f.Path].Bytes != f.Bytes {
 				todo[f.Path] = local
 			}
-			used[f.Path] = true
 		}
 	}
-	made.Retired = p.retire(used, objects, made.MadeAt)
 	return &made, todo, nil
 }
 
@@ -171,10 +163,16 @@ func hashFile(name string) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)[:16]), nil
 }
 
-// retire lists the objects that are still there and no longer used, with the time since when.
-func (p *push) retire(used map[string]bool, objects map[string]bucket.Object, now time.Time) (out []Retired) {
+// retire lists the objects that are still there and that a version has no use for, with the time since when.
+func (p *push) retire(next *Manifest, objects map[string]bucket.Object) (out []Retired) {
 	if p.there == nil {
 		return nil
+	}
+	now, used := p.opts.Now().UTC().Truncate(time.Microsecond), map[string]bool{}
+	for _, t := range next.Tables {
+		for _, f := range t.Files {
+			used[f.Path] = true
+		}
 	}
 	at := map[string]time.Time{}
 	for _, t := range p.there.Tables {
