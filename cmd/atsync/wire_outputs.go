@@ -72,7 +72,8 @@ func (w wiring) replay(ctx context.Context, cfg config.TenantConfig, trace *pipe
 	return r.Run(ctx, cfg.Entities)
 }
 
-// maintain looks after what a tenant has on disk: history of runs, dead space, the publication, raw pages.
+// maintain looks after what a tenant has on disk: raw pages, old versions of the publication, history of runs, dead space, the publication.
+// What only removes comes first and stops nothing: on a full disk it makes the room that the rest needs.
 func (w wiring) maintain(ctx context.Context, cfg config.TenantConfig, opts maintainOptions) (m maintained, err error) {
 	m.Tenant = cfg.Name
 	now := time.Now()
@@ -80,12 +81,10 @@ func (w wiring) maintain(ctx context.Context, cfg config.TenantConfig, opts main
 	if cfg.KeepRaw == 0 {
 		before = time.Time{} // what was kept once is a person's to remove
 	}
-	if _, err := os.Stat(cfg.WorkPath); err == nil {
-		if err := w.maintainWarehouse(ctx, cfg, opts, now, &m); err != nil {
-			return m, err
-		}
-	}
 	m.RawPruned, m.Raw, err = rawpages.Prune(cfg.RawDir, before, opts.dryRun)
+	if _, missing := os.Stat(cfg.WorkPath); missing == nil {
+		err = errors.Join(err, w.maintainWarehouse(ctx, cfg, opts, now, &m))
+	}
 	return m, located(err, cfg.Name)
 }
 
@@ -105,6 +104,11 @@ func (w wiring) maintainWarehouse(ctx context.Context, cfg config.TenantConfig, 
 			err = errors.Join(err, warehouse.Close())
 		}
 	}()
+	if !opts.dryRun {
+		removed, failed := pruneVersions(ctx, w.publisher(cfg, warehouse))
+		m.Generations = removed
+		defer func() { err = errors.Join(failed, err) }()
+	}
 	if m.RunsPruned, err = warehouse.PruneRuns(ctx, now.Add(-cfg.KeepRuns), now.AddDate(0, 0, -keptIdle), opts.dryRun); err != nil {
 		return err
 	}
@@ -134,8 +138,18 @@ func (w wiring) maintainWarehouse(ctx context.Context, cfg config.TenantConfig, 
 	return maintainPublication(ctx, w.publisher(cfg, warehouse), m)
 }
 
-// maintainPublication publishes what maintenance has changed, and lets a publisher whose files outgrow their cut, or whose
-// old versions stay for a while, look after them.
+// pruneVersions removes versions of a publication that are past their time.
+func pruneVersions(ctx context.Context, p pipeline.Publisher) (removed int, err error) {
+	r, ok := p.(interface {
+		Prune(ctx context.Context, grace time.Duration) (int, error)
+	})
+	if _, published := p.Published(); !ok || !published {
+		return 0, nil
+	}
+	return r.Prune(ctx, parquet.DefaultGrace)
+}
+
+// maintainPublication publishes what maintenance has changed, and lets a publisher whose files outgrow their cut look after them.
 func maintainPublication(ctx context.Context, p pipeline.Publisher, m *maintained) error {
 	if _, ok := p.Published(); !ok {
 		return nil
@@ -155,12 +169,7 @@ func maintainPublication(ctx context.Context, p pipeline.Publisher, m *maintaine
 	if after, _ := p.Published(); !after.Equal(before) {
 		m.Publication = &made
 	}
-	if r, ok := p.(interface {
-		Prune(ctx context.Context, grace time.Duration) (int, error)
-	}); ok {
-		m.Generations, err = r.Prune(ctx, parquet.DefaultGrace)
-	}
-	return err
+	return nil
 }
 
 // steer changes what is stored of a tenant's progress, and publishes the change where there is a publication: a

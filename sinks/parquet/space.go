@@ -37,6 +37,6 @@ func (p *Publisher) roomFor(need int64) error {
 	if !ok || free >= need {
 		return nil
 	}
-	return p.refuse("free space there, or let older versions go at once with atsync maintain; the old publication stays readable",
+	return p.refuse("free space there; the old publication stays readable, and versions before it go an hour after they were replaced",
 		"the new files need about %d MB, %s has %d MB left", need>>20, p.opts.Folder, free>>20)
 }
