@@ -52,10 +52,20 @@ type library struct {
 	known   map[string]edition             // by path
 }
 
-// edition is a publication as it was seen.
+// edition is what was read of a publication: of its file as it was then.
 type edition struct {
-	published web.Published
-	modified  time.Time
+	tables   []pipeline.TableSummary
+	modified time.Time
+	size     int64
+}
+
+// of tells where readers find what was read here: a bucket may be behind, or have nothing yet.
+func (e edition) of(t config.TenantConfig) web.Published {
+	out := web.Published{Path: t.PublishPath, At: e.modified.UTC(), Bytes: e.size, Tables: e.tables}
+	if where, at, bytes := published(t); where != "" {
+		out.Path, out.At, out.Bytes = where, at, bytes
+	}
+	return out
 }
 
 // Days that pages look back.
@@ -127,24 +137,24 @@ func (l *library) Published(ctx context.Context, tenant string) (web.Published, 
 	l.mu.Lock()
 	old, ok := l.known[t.PublishPath]
 	l.mu.Unlock()
-	if ok && old.modified.Equal(info.ModTime()) && old.published.Bytes == info.Size() {
-		return old.published, nil
+	if ok && old.modified.Equal(info.ModTime()) && old.size == info.Size() {
+		return old.of(t), nil
 	}
-	fresh := edition{web.Published{Path: t.PublishPath, At: info.ModTime().UTC(), Bytes: info.Size()}, info.ModTime()}
+	fresh := edition{modified: info.ModTime(), size: info.Size()}
 	err = l.read(ctx, tenant, func(ctx context.Context, r *reader) (err error) {
-		fresh.published.Tables, err = r.summaries(ctx, since(summaryDays))
+		fresh.tables, err = r.summaries(ctx, since(summaryDays))
 		return err
 	})
 	switch {
 	case err != nil && ok && ctx.Err() != nil:
-		return old.published, nil // better than nothing, until there is time
+		return old.of(t), nil // better than nothing, until there is time
 	case err != nil:
 		return web.Published{}, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.known[t.PublishPath] = fresh
-	return fresh.published, nil
+	return fresh.of(t), nil
 }
 
 // History implements web.Store.

@@ -78,7 +78,7 @@ func (e *env) run(ctx context.Context) error {
 	w.secrets = &secret.Cache{Resolver: e.resolver(cfg), Keep: keepSecrets}
 	watcher, sender := e.newAlerts(cfg)
 	d, err := daemon.New(daemon.Options{
-		Config: cfg, Load: e.loadConfig, Open: w.openSite, Recall: recallFacts, Maintain: w.upkeep, Alerts: watcher.Firing,
+		Config: cfg, Load: e.loadConfig, Open: w.openSite, Recall: recallFacts, Maintain: w.upkeep, Published: published, Alerts: watcher.Firing,
 		Listener: listener, Pages: e.newPages(ctx, cfg, buildVersion().Version), Environ: e.environ, Version: buildVersion().Version, Logger: log,
 	})
 	if err != nil {

@@ -55,19 +55,19 @@ func known(t daemon.TenantState) bool {
 	return len(t.Runs) > 0 || slices.ContainsFunc(t.Tables, func(t daemon.TableState) bool { return !t.CompleteThrough.IsZero() })
 }
 
-// streak is how many syncs and verifications have failed in a row, up to the newest that ended.
+// streak is how many syncs, or how many verifications, have failed in a row, up to the newest that ended: whichever is more.
 func streak(runs []pipeline.Run) int {
-	n := 0
+	failed, over := map[string]int{}, map[string]bool{}
 	for _, run := range runs { // the newest first
 		switch {
-		case !scheduled(run):
+		case !scheduled(run), over[run.Command]:
 		case run.Status == pipeline.StatusOK:
-			return n
+			over[run.Command] = true
 		case run.Status == pipeline.StatusFailed, run.Status == pipeline.StatusPartial:
-			n++
+			failed[run.Command]++
 		}
 	}
-	return n
+	return max(failed["sync"], failed["verify"])
 }
 
 // scheduled reports whether a run is of a kind that schedules start.

@@ -33,6 +33,31 @@ func TestFailuresAreToldOnceRemindedAndResolved(t *testing.T) {
 	})
 }
 
+// TestVerificationsThatFail are told of, however well the syncs between them go.
+func TestVerificationsThatFail(t *testing.T) {
+	t.Parallel()
+	simulate(t, func(r *rig) {
+		stop := r.start()
+		verify := func(run pipeline.Run) {
+			r.feed.ended("acme", pipeline.Run{Status: pipeline.StatusOK})
+			run.Command = "verify"
+			r.feed.ended("acme", run)
+			r.feed.ended("acme", pipeline.Run{Status: pipeline.StatusOK})
+		}
+		for range 2 {
+			verify(failed("no right to count"))
+			r.expect(5*time.Minute, "slack")
+		}
+		verify(failed("no right to count"))
+		r.expect(time.Minute, "slack", "firing failure acme: acme: 3 jobs in a row failed: no right to count")
+		r.feed.ended("acme", pipeline.Run{Status: pipeline.StatusOK})
+		r.expect(time.Minute, "slack")
+		verify(pipeline.Run{Status: pipeline.StatusOK})
+		r.expect(time.Minute, "slack", "resolved failure acme: acme: ")
+		stop()
+	})
+}
+
 func TestWhatLastsIsToldAgainEachDay(t *testing.T) {
 	t.Parallel()
 	simulate(t, func(r *rig) {

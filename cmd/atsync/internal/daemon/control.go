@@ -62,8 +62,9 @@ type TenantState struct {
 	Next    []app.Next `json:"next"` // its scheduled jobs, the soonest first
 
 	Runs     []pipeline.Run      `json:"runs"`                      // the newest, newest first, published or not; at most MostRuns. Of all but the first few, streams that were ok and changed nothing are left out. What was skipped is among them
-	Failures int                 `json:"failures"`                  // jobs in a row that failed, up to the last
-	Error    string              `json:"error,omitempty"`           // of the last job, if it failed, also where it could not even begin
+	Failures int                 `json:"failures"`                  // in a row, up to the last job of the kind of which most failed
+	Failing  app.Kind            `json:"failing,omitempty"`         // that kind
+	Error    string              `json:"error,omitempty"`           // of that job, also where it could not even begin
 	Class    pipeline.Class      `json:"class,omitempty"`           // of that error
 	Quota    *pipeline.QuotaUse  `json:"quota,omitempty"`           // of the newest run that knows it
 	QuotaAt  time.Time           `json:"quota_at,omitzero"`         // when that run ended

@@ -64,6 +64,9 @@ type Options struct {
 	// Maintain looks after what a tenant has on disk, before the warehouse is opened for the record of that. Nil: there are no such jobs.
 	Maintain func(ctx context.Context, t config.TenantConfig, log *slog.Logger) error
 
+	// Published tells where readers find a tenant's publication, since when, and how many bytes it has; "" if there is none. Nil: there are none.
+	Published func(t config.TenantConfig) (where string, at time.Time, bytes int64)
+
 	// Alerts returns what is wrong now, the newest first. Nil: nobody looks.
 	Alerts func() []Alert
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -100,6 +101,33 @@ func TestMaintenanceFails(t *testing.T) {
 		want := []string{"sync ok", "maintain failed acme: maintain: it crashed: no room (please report this with the log)", "sync ok"}
 		if diff := cmp.Diff(want, r.runs("acme")); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)
+		}
+	})
+}
+
+// TestVerificationFails: syncs that go well don't hide it, and the next good verification ends it.
+func TestVerificationFails(t *testing.T) {
+	simulate(t, func(t *testing.T, r *rig) {
+		d, stop := r.start(r.options(r.config("sync: {schedule: \"@hourly\", entities: [Roles], verify: never}", "acme")))
+		defer stop()
+		r.idle(d, "acme")
+		var fails atomic.Bool
+		fails.Store(true)
+		r.handler["acme"].Fault(autotasktest.Fault{Op: autotasktest.OpCount, Do: autotasktest.Status(500, "no"), When: func(autotasktest.Request) bool { return fails.Load() }})
+		for i, kind := range []app.Kind{app.Verify, app.Sync, app.Verify, app.Sync} {
+			if err := d.Trigger(app.Job{Tenant: "acme", Kind: kind}); err != nil {
+				t.Fatal(err)
+			}
+			if s := r.idle(d, "acme"); s.Failures != 1+i/2 || s.Failing != app.Verify || s.Error == "" {
+				t.Errorf("after %s: %d failures of %q: %q", kind, s.Failures, s.Failing, s.Error)
+			}
+		}
+		fails.Store(false)
+		if err := d.Trigger(app.Job{Tenant: "acme", Kind: app.Verify}); err != nil {
+			t.Fatal(err)
+		}
+		if s := r.idle(d, "acme"); s.Failures != 0 || s.Failing != "" || s.Error != "" {
+			t.Errorf("%d failures of %q: %q", s.Failures, s.Failing, s.Error)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -25,9 +26,16 @@ type memory struct {
 	facts    Facts                // of the last look at the warehouse
 	tried    map[string]time.Time // when the newest run began that read an entity or tried to
 	activity *Activity
-	failures int
-	last     error          // of the last job
-	pending  []pipeline.Run // that could not be recorded yet
+	troubles map[app.Kind]trouble // of kinds of jobs whose last one failed
+	failed   int                  // jobs, counted
+	pending  []pipeline.Run       // that could not be recorded yet
+}
+
+// trouble is what a kind of job has come to.
+type trouble struct {
+	failures int   // in a row
+	err      error // of the last
+	nth      int   // of all failures
 }
 
 // learn takes over what a look at the warehouse has shown.
@@ -151,15 +159,19 @@ func (m *memory) end(kind app.Kind, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.activity = nil
-	if kind == app.Maintain && err == nil {
-		return // that says nothing of Autotask
-	}
-	m.last = err
+	class := pipeline.ClassOf(err)
 	switch {
 	case err == nil:
-		m.failures = 0
-	case pipeline.ClassOf(err) != pipeline.ClassCanceled:
-		m.failures++
+		delete(m.troubles, kind)
+		if kind != app.Maintain { // which says nothing of Autotask
+			maps.DeleteFunc(m.troubles, func(_ app.Kind, t trouble) bool { return pipeline.ClassOf(t.err) == pipeline.ClassAuth })
+		}
+	case class != pipeline.ClassCanceled:
+		if m.troubles == nil {
+			m.troubles = map[app.Kind]trouble{}
+		}
+		m.failed++
+		m.troubles[kind] = trouble{m.troubles[kind].failures + 1, err, m.failed}
 	}
 }
 
@@ -187,13 +199,17 @@ func (m *memory) stream(entity string, change func(*Stream)) {
 func (m *memory) state(s *TenantState) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s.Runs, s.Failures = slices.Clone(m.facts.Runs), m.failures
+	s.Runs = slices.Clone(m.facts.Runs)
 	if m.facts.Hold != nil {
 		hold := *m.facts.Hold
 		s.Hold = &hold
 	}
-	if m.last != nil {
-		s.Error, s.Class = m.last.Error(), pipeline.ClassOf(m.last)
+	var worst trouble
+	for kind, t := range m.troubles {
+		if t.failures > worst.failures || t.failures == worst.failures && t.nth > worst.nth {
+			worst = t
+			s.Failures, s.Failing, s.Error, s.Class = t.failures, kind, t.err.Error(), pipeline.ClassOf(t.err)
+		}
 	}
 	if m.activity != nil {
 		a := *m.activity

@@ -122,7 +122,7 @@ func newGauges(d *Daemon) *gauges {
 	add("table_lag_seconds", "Age of a table that was read at least once.", "tenant", "table")
 	add("table_objective_seconds", "How old the table may be.", "tenant", "table")
 	add("last_success_timestamp_seconds", "When the tenant's newest run that was ok ended; missing: none is known.", "tenant")
-	add("failures_in_a_row", "Jobs of the tenant that failed since the last good one.", "tenant")
+	add("failures_in_a_row", "Jobs of the tenant that failed since the last good one of their kind: of the kind of which most did.", "tenant")
 	add("on_hold", "1 while the tenant is on hold after a refused login.", "tenant")
 	add("paused", "1 while the tenant is paused.", "tenant")
 	add("running", "1 while a job of the tenant runs.", "tenant")
@@ -130,8 +130,8 @@ func newGauges(d *Daemon) *gauges {
 	add("quota_used", "Requests in the window of the tenant's Autotask database, of all integrations, when the last run ended.", "tenant", "database")
 	add("quota_threshold", "Requests that the database allows per window.", "tenant", "database")
 	add("warehouse_bytes", "Size of the private warehouse.", "tenant")
-	add("publication_bytes", "Size of the published file.", "tenant")
-	add("publication_timestamp_seconds", "When the published file was made.", "tenant")
+	add("publication_bytes", "Size of what is published.", "tenant")
+	add("publication_timestamp_seconds", "When the publication was made; in a bucket, when it got there.", "tenant")
 	add("alerts_firing", "Alerts that are firing now; tenant is empty for what concerns several.", "tenant", "kind")
 	add("config_reload_ok", "0 if the last reload of the configuration failed.")
 	add("config_loaded_timestamp_seconds", "When the configuration in force was read.")
@@ -199,9 +199,12 @@ func (g *gauges) tenant(set func(name string, value float64, labels ...string), 
 	if info, err := os.Stat(t.WorkPath); err == nil { // looks at its size only: opening it would break DuckDB's lock
 		set("warehouse_bytes", float64(info.Size()), s.Tenant)
 	}
-	if info, err := os.Stat(t.PublishPath); err == nil && info.Mode().IsRegular() {
-		set("publication_bytes", float64(info.Size()), s.Tenant)
-		set("publication_timestamp_seconds", seconds(info.ModTime()), s.Tenant)
+	if g.d.opts.Published == nil {
+		return
+	}
+	if where, at, bytes := g.d.opts.Published(t); where != "" {
+		set("publication_bytes", float64(bytes), s.Tenant)
+		set("publication_timestamp_seconds", seconds(at), s.Tenant)
 	}
 }
 

@@ -63,7 +63,7 @@ func (p *Pages) readTenant(ctx context.Context, name string) (Tenant, daemon.Ten
 func (p *Pages) tenantOf(ctx context.Context, s daemon.TenantState, alerts []daemon.Alert) Tenant {
 	mine := slices.DeleteFunc(slices.Concat([]daemon.Alert{}, alerts), func(a daemon.Alert) bool { return a.Tenant != s.Tenant })
 	t := Tenant{Tenant: s.Tenant, Paused: s.Paused, Hold: s.Hold, Alerts: mine, Running: s.Running, Waiting: orEmpty(s.Waiting), Next: orEmpty(s.Next),
-		Failures: s.Failures, Error: s.Error, ErrorClass: s.Class, CompleteThrough: s.Since, LagSeconds: s.Lag,
+		Failures: s.Failures, Failing: s.Failing, Error: s.Error, ErrorClass: s.Class, CompleteThrough: s.Since, LagSeconds: s.Lag,
 		Fresh: s.Fresh, Trend: make([]int64, trendDays), Tables: []Table{}}
 	if len(s.Runs) > 0 {
 		line := lineOf(s.Runs[0])

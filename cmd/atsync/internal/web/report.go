@@ -28,7 +28,7 @@ type Health string
 // The kinds of health, the worst first.
 const (
 	HealthHold   Health = "hold"   // the login was refused: nothing is sent
-	HealthFailed Health = "failed" // the last job failed
+	HealthFailed Health = "failed" // the last job of a kind failed
 	HealthLate   Health = "late"   // some table is older than the objective
 	HealthNew    Health = "new"    // nothing was read yet
 	HealthOK     Health = "ok"
@@ -45,7 +45,8 @@ type Tenant struct {
 	Waiting []app.Job        `json:"waiting"`
 	Next    []app.Next       `json:"next"` // scheduled jobs, the soonest first
 
-	Failures   int            `json:"failures"` // jobs in a row that failed
+	Failures   int            `json:"failures"`          // jobs of a kind in a row that failed
+	Failing    app.Kind       `json:"failing,omitempty"` // that kind
 	Error      string         `json:"error,omitempty"`
 	ErrorClass pipeline.Class `json:"error_class,omitempty"`
 

@@ -183,7 +183,7 @@ func (m maker) state(history map[string]*pipeline.History) daemon.TenantState {
 	case web.HealthHold:
 		s.Hold = &pipeline.Hold{Since: now.Add(-age), Reason: "Autotask refuses the login (401): the password was changed, or the API user was locked or made inactive"}
 	case web.HealthFailed:
-		s.Failures, s.Class = 3, pipeline.ClassSink
+		s.Failures, s.Failing, s.Class = 3, app.Sync, pipeline.ClassSink
 		s.Error = "globex: open warehouse: another process has the file open: pid 4112 (duckdb) since 12:40 (close it; the next run goes on)"
 	case web.HealthOK, web.HealthLate, web.HealthNew:
 	}
