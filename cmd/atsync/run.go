@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -171,6 +172,15 @@ func recallFacts(ctx context.Context, t config.TenantConfig, runs int) (f daemon
 	defer func() { err = errors.Join(err, r.Close()) }()
 	if f.Runs, err = r.runs(ctx, runs); err != nil {
 		return f, err
+	}
+	verified, err := r.verifications(ctx, daemon.MostVerified)
+	if err != nil {
+		return f, err
+	}
+	for _, run := range verified {
+		if !slices.ContainsFunc(f.Runs, func(r pipeline.Run) bool { return r.ID == run.ID }) {
+			f.Runs = append(f.Runs, run)
+		}
 	}
 	if f.Hold, err = r.hold(ctx); err != nil {
 		return f, err

@@ -93,6 +93,10 @@ func (r *reader) runs(ctx context.Context, limit int) ([]pipeline.Run, error) {
 	return duckdb.Runs(ctx, r.db, limit)
 }
 
+func (r *reader) verifications(ctx context.Context, limit int) ([]pipeline.Run, error) {
+	return duckdb.Verifications(ctx, r.db, limit)
+}
+
 func (r *reader) hold(ctx context.Context) (*pipeline.Hold, error) { return duckdb.ReadHold(ctx, r.db) }
 
 func (r *reader) freshness(ctx context.Context) ([]freshness, error) {

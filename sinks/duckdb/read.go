@@ -215,6 +215,15 @@ func (w *Warehouse) Runs(ctx context.Context, limit int) ([]pipeline.Run, error)
 	return Runs(ctx, w.db, limit)
 }
 
+// Verifications returns the newest verifications, newest first, from a database opened with OpenReader.
+func Verifications(ctx context.Context, db Queryer, limit int) ([]pipeline.Run, error) {
+	runs, err := readRunsWhere(ctx, db, `WHERE command = 'verify' ORDER BY run_id DESC LIMIT ?`, limit)
+	if err != nil {
+		return nil, readError("", "", err)
+	}
+	return runs, nil
+}
+
 // ReadRun returns one run, nil if there is none of that number, from a database opened with OpenReader.
 func ReadRun(ctx context.Context, db Queryer, id int64) (*pipeline.Run, error) {
 	runs, err := readRunsWhere(ctx, db, `WHERE run_id = ?`, id)

@@ -61,7 +61,7 @@ type TenantState struct {
 	Waiting []app.Job  `json:"waiting"`
 	Next    []app.Next `json:"next"` // its scheduled jobs, the soonest first
 
-	Runs     []pipeline.Run      `json:"runs"`                      // the newest, newest first, published or not; at most MostRuns. Of all but the first few, streams that were ok and changed nothing are left out. What was skipped is among them
+	Runs     []pipeline.Run      `json:"runs"`                      // the newest, newest first, published or not; at most MostRuns, and MostVerified verifications before them. Of all but the first few, streams that were ok and changed nothing are left out. What was skipped is among them
 	Failures int                 `json:"failures"`                  // in a row, up to the last job of the kind of which most failed
 	Failing  app.Kind            `json:"failing,omitempty"`         // that kind
 	Error    string              `json:"error,omitempty"`           // of that job, also where it could not even begin
@@ -135,8 +135,11 @@ type Told struct {
 	At     time.Time `json:"at"`
 }
 
-// MostRuns is how many runs of a tenant are kept in memory.
-const MostRuns = 100
+// Bounds of how many runs of a tenant are kept in memory: the newest, and of verifications so many in any case.
+const (
+	MostRuns     = 100
+	MostVerified = 12
+)
 
 // Pages is what is served beside the daemon's own paths, which all begin with /-/ or are /metrics.
 type Pages interface {

@@ -96,10 +96,19 @@ func (m *memory) lastRun(command string, entities []string) time.Time {
 	return oldest
 }
 
-// abridge sorts runs, the newest first, and bounds what they take.
+// abridge sorts runs, the newest first, and bounds what they take. Verifications stay longer: they come seldom.
 func abridge(runs []pipeline.Run) []pipeline.Run {
 	slices.SortStableFunc(runs, func(a, b pipeline.Run) int { return b.StartedAt.Compare(a.StartedAt) })
-	runs = slices.Clone(runs[:min(len(runs), MostRuns)])
+	n, verified := 0, 0
+	runs = slices.DeleteFunc(slices.Clone(runs), func(r pipeline.Run) bool {
+		n++
+		kept := n <= MostRuns
+		if r.Command == command(app.Verify) {
+			verified++
+			kept = kept || verified <= MostVerified
+		}
+		return !kept
+	})
 	for i := wholeRuns; i < len(runs); i++ {
 		runs[i].Streams = slices.DeleteFunc(slices.Clone(runs[i].Streams), quiet)
 	}

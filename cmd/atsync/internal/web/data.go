@@ -16,10 +16,9 @@ import (
 )
 
 const (
-	trendDays    = 14
-	mostRejects  = 50
-	mostVerified = 12
-	patience     = 3 * time.Second // how long an overview waits for publications that it has not seen yet
+	trendDays   = 14
+	mostRejects = 50
+	patience    = 3 * time.Second // how long an overview waits for publications that it has not seen yet
 )
 
 // notFound says that there is no such thing.
@@ -211,7 +210,7 @@ func verifications(runs []pipeline.Run, entity string) []Verification {
 	out := []Verification{}
 	for _, run := range runs {
 		for _, s := range run.Streams {
-			if s.Entity == entity && s.Verify != nil && len(out) < mostVerified {
+			if s.Entity == entity && s.Verify != nil && len(out) < daemon.MostVerified {
 				out = append(out, Verification{RunID: run.ID, At: run.StartedAt, Verification: *s.Verify})
 			}
 		}
