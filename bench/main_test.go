@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"testing"
 )
@@ -38,6 +39,9 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	if flag.Lookup("test.bench").Value.String() == "" {
 		os.Exit(m.Run()) // an ordinary `go test ./...` has nothing to build here
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(300) // as in atsync
 	}
 	code, err := run(m)
 	if err != nil {

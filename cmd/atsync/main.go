@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"syscall"
 	_ "time/tzdata" // time zones also where the system has none, as in a bare container
@@ -27,6 +28,9 @@ func main() {
 	duckdb.CopyChild() // does not return in a child that copies a warehouse
 	noCores()
 	tolerateFileLimits()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -39,6 +43,10 @@ func main() {
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ(),
 	}, os.Args[1:]))
 }
+
+// gcPercent is GOGC, unless it is set. What lives on Go's heap is small beside DuckDB's memory, and collecting takes all cores for
+// milliseconds, mostly after a page was decoded: when DuckDB has just got its rows.
+const gcPercent = 300
 
 // interrupts cancels the work at the first signal and ends the process at the second.
 func interrupts(signals <-chan os.Signal, cancel context.CancelCauseFunc, stderr io.Writer, exit func(int)) {
